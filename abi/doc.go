@@ -1,0 +1,8 @@
+// Package abi holds what Linux and its programs agree on: the numbers, names and argument types of system calls, the
+// layouts of the structs that cross the boundary, and the constants and flag names that golang.org/x/sys/unix lacks.
+//
+// It knows two architectures, [AMD64] and [I386]. A struct without a suffix is the x86-64 layout, one with the suffix 32
+// the i386 layout where it differs. Every struct is of fixed size and free of pointers, so that it may be copied to and
+// from a guest's memory byte for byte; padding is spelled out. The package depends on nothing but the standard library
+// and x/sys/unix, and keeps no state.
+package abi
