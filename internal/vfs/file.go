@@ -25,7 +25,11 @@ type File struct {
 	Pos   int64 // the offset, for files that have one
 	Owner Owner // F_SETOWN, F_SETSIG
 
-	refs int
+	refs  int
+	kind  uint32  // S_IFMT of Inode, when it has a place; regular for memfds
+	extra *Extra  // Inode's
+	anon  *Dentry // stands for a nameless file's place, see Place
+	pos   mutex   // held by reads and writes that go by Pos
 }
 
 // Owner is who gets SIGIO for a description, fcntl(2) F_SETOWN.

@@ -129,7 +129,8 @@ type (
 		Readlink(ctx Context) (string, error)
 	}
 	// Jumper is a magic link (/proc/PID/fd/N, cwd, exe): following it goes
-	// to the place itself, not to its text.
+	// to the place itself, not to its text. The Path is borrowed from
+	// whoever holds it: see File.Place.
 	Jumper interface {
 		Jump(ctx Context) (Path, error)
 	}
@@ -139,7 +140,8 @@ type (
 	}
 	// Opener opens the file: what it returns serves the new description's
 	// reads, writes and so on (see File.Impl). flags are O_*. Truncation
-	// (O_TRUNC) has been done by SetAttr.
+	// (O_TRUNC) has been done by SetAttr. A fifo or device without
+	// Opener is opened by System.Hooks.
 	Opener interface {
 		Open(ctx Context, p Path, flags int) (Impl, error)
 	}
@@ -154,8 +156,9 @@ type (
 	// Watched is an inode that carries inotify marks and file locks.
 	// Node (embed it) has it.
 	Watched interface{ Extra() *Extra }
-	// Evicter is told when the last reference (name or description) to an
-	// inode without names is gone.
+	// Evicter is told when the last reference (dentry or description) to an
+	// inode is gone. One without names is gone for good; another may be
+	// looked up again. It must not wait.
 	Evicter interface{ Evict() }
 )
 
