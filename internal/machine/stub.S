@@ -1,0 +1,34 @@
+/* The stub page: the only code of ours in a guest's address space. It is run
+   only when machine points rip here while the thread is stopped; a guest that
+   jumps here of its own meets a syscall stop or a breakpoint, as anywhere. */
+.text
+	/* 0: a thread with nothing to do stops at once */
+idle:	int3
+	jmp idle
+.org 16	/* one call, registers as set by machine */
+one:	syscall
+	int3
+.org 32	/* a list of calls at r15: nr, six arguments, 8 bytes unused; nr -1 ends it */
+list:	mov (%r15),%rax
+	cmp $-1,%rax
+	je 8f
+	mov 8(%r15),%rdi
+	mov 16(%r15),%rsi
+	mov 24(%r15),%rdx
+	mov 32(%r15),%r10
+	mov 40(%r15),%r8
+	mov 48(%r15),%r9
+	syscall
+	cmp $-4095,%rax
+	jae 9f
+	add $64,%r15
+	jmp list
+8:	xor %eax,%eax
+9:	int3
+.org 112 /* where a thread waits while no tracer has it */
+park:	mov $34,%eax
+	syscall
+	jmp park
+.org 128 /* host signal handler for reading a fault's error code: stopped on its first instruction */
+sig:	int3
+.org 144

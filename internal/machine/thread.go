@@ -1,0 +1,260 @@
+package machine
+
+import (
+	"sync/atomic"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/ptrace"
+	"golang.org/x/sys/unix"
+)
+
+// Thread is a guest thread: registers and an address space. It is a host
+// process, stopped except inside Run.
+type Thread struct {
+	pid  int
+	cpu  *CPU
+	one  uint64 // address of "syscall; int3"
+	dead bool
+
+	regs  Regs
+	dirty bool // regs differ from the host's: all must be written
+	rax   bool // only rax differs
+
+	running atomic.Bool
+	kicked  atomic.Bool
+}
+
+// EventKind says why guest code stopped running.
+type EventKind uint8
+
+const (
+	// Syscall: the guest made a system call; rip is after the instruction.
+	Syscall EventKind = iota
+	// Fault: the processor raised an exception; Signal and the rest say which.
+	Fault
+	// Kicked: someone called Kick; nothing happened to the guest.
+	Kicked
+	// VSyscall: the guest called the legacy vsyscall page: rax has the
+	// number, rip is the return address already.
+	VSyscall
+	// Died: the host process is gone (killed from outside, out of memory).
+	Died
+)
+
+// Event is what ended a Run.
+type Event struct {
+	Kind   EventKind
+	Arch   abi.Arch // of a Syscall: which table the number is of
+	Signal int      // of a Fault: SIGSEGV and so on, with si_code and si_addr
+	Code   int32
+	Addr   uint64
+}
+
+// Regs returns the thread's registers, to read. While it is in Run they are
+// not valid.
+func (t *Thread) Regs() *Regs { return &t.regs }
+
+// EditRegs returns the registers to change.
+func (t *Thread) EditRegs() *Regs {
+	t.dirty = true
+	return &t.regs
+}
+
+// SetResult sets rax: cheaper than EditRegs.
+func (t *Thread) SetResult(v uint64) {
+	t.regs.Rax = v
+	t.rax = true
+}
+
+// Dead reports whether the host process is gone.
+func (t *Thread) Dead() bool { return t.dead }
+
+// CPU is the CPU that holds the thread.
+func (t *Thread) CPU() *CPU { return t.cpu }
+
+// flush writes changed registers to the host.
+func (t *Thread) flush() error {
+	if t.dirty {
+		// A host kernel restarts a call whose number it still sees.
+		t.regs.Orig_rax = ^uint64(0)
+		if err := ptrace.SetRegs(t.pid, &t.regs); err != nil {
+			return err
+		}
+	} else if t.rax {
+		if err := ptrace.PokeUser(t.pid, ptrace.OffRAX, t.regs.Rax); err != nil {
+			return err
+		}
+		if r := t.regs.Rax; r <= ^uint64(511) && r >= ^uint64(515) {
+			// Looks like ERESTART*: the host must not act on it.
+			if err := ptrace.PokeUser(t.pid, ptrace.OffOrigRAX, ^uint64(0)); err != nil {
+				return err
+			}
+		}
+	}
+	t.dirty, t.rax = false, false
+	return nil
+}
+
+// Run lets the guest run until something happens.
+func (t *Thread) Run() Event { return t.run(ptrace.Sysemu) }
+
+// Step is Run for one instruction: a Fault with SIGTRAP and TRAP_TRACE, or a
+// Syscall, which counts as the step.
+func (t *Thread) Step() Event { return t.run(ptrace.SysemuSingleStep) }
+
+func (t *Thread) run(req ptrace.Request) Event {
+	if t.dead {
+		return Event{Kind: Died}
+	}
+	if t.flush() != nil {
+		return t.died()
+	}
+	for {
+		t.running.Store(true)
+		if t.kicked.Load() {
+			t.running.Store(false)
+			t.kicked.Store(false)
+			return Event{Kind: Kicked}
+		}
+		if ptrace.Resume(req, t.pid, 0) != nil {
+			return t.died()
+		}
+		ws, err := waitFor(t.pid)
+		t.running.Store(false)
+		if err != nil || !ws.Stopped() {
+			return t.died()
+		}
+		if ptrace.GetRegs(t.pid, &t.regs) != nil {
+			return t.died()
+		}
+		if ws == 0x857f {
+			return Event{Kind: Syscall, Arch: t.arch()}
+		}
+		if ws>>16 != 0 {
+			continue // a host group-stop or interrupt: not the guest's affair
+		}
+		switch sig := ws.StopSignal(); sig {
+		case unix.SIGURG:
+			t.kicked.Store(false)
+			return Event{Kind: Kicked}
+		case unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS:
+			var si ptrace.SigInfo
+			if ptrace.GetSigInfo(t.pid, &si) != nil {
+				return t.died()
+			}
+			code := si.Code()
+			if code <= 0 {
+				continue // sent by a host process, not raised by the guest
+			}
+			if sig == unix.SIGSYS {
+				return Event{Kind: VSyscall}
+			}
+			return Event{Kind: Fault, Signal: int(sig), Code: code, Addr: si.Addr()}
+		}
+		// Any other signal was sent to the host process from outside: no
+		// business of the guest's. SIGKILL does end it.
+	}
+}
+
+func (t *Thread) died() Event {
+	t.Destroy()
+	return Event{Kind: Died}
+}
+
+// arch tells which table the call's number belongs to. The instruction
+// "syscall" leaves rip in rcx and eflags in r11; anything else is asked for.
+func (t *Thread) arch() abi.Arch {
+	if t.regs.Rcx == t.regs.Rip && t.regs.R11 == t.regs.Eflags && t.regs.Cs == 0x33 {
+		return abi.AMD64
+	}
+	var info ptrace.SyscallInfo
+	if ptrace.GetSyscallInfo(t.pid, &info) == nil && info.Arch == unix.AUDIT_ARCH_I386 {
+		return abi.I386
+	}
+	return abi.AMD64
+}
+
+// Kick makes a running thread come out of Run with Kicked, or its next Run
+// end at once. It may be called from any goroutine.
+func (t *Thread) Kick() {
+	t.kicked.Store(true)
+	if t.running.Load() {
+		unix.Tgkill(t.pid, t.pid, unix.SIGURG)
+	}
+}
+
+// Running reports whether guest code runs just now.
+func (t *Thread) Running() bool { return t.running.Load() }
+
+const (
+	// CLONE_FILES|CLONE_PARENT|CLONE_PTRACE|SIGCHLD: a process of ours,
+	// traced by us from the start, sharing the table of files to be mapped.
+	cloneSpace  = unix.CLONE_FILES | unix.CLONE_PARENT | unix.CLONE_PTRACE | 17
+	cloneThread = cloneSpace | unix.CLONE_VM
+)
+
+// Fork returns a thread in a copy of t's address space, registers as t's.
+func (t *Thread) Fork() (*Thread, error) { return t.clone(cloneSpace) }
+
+// Clone returns another thread in t's address space, registers as t's.
+func (t *Thread) Clone() (*Thread, error) { return t.clone(cloneThread) }
+
+func (t *Thread) clone(flags uint64) (*Thread, error) {
+	pid, err := t.call(unix.SYS_CLONE, flags, 0, 0, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	n := &Thread{pid: int(pid), cpu: t.cpu, one: t.one, regs: t.regs, dirty: true}
+	for {
+		ws, err := waitFor(n.pid)
+		if err != nil || !ws.Stopped() {
+			n.dead = true
+			return nil, errDied
+		}
+		if ws.StopSignal() != unix.SIGURG {
+			return n, nil
+		}
+		if err := ptrace.Resume(ptrace.Cont, n.pid, 0); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Destroy kills the host process and reaps it. The thread must not be in Run.
+func (t *Thread) Destroy() {
+	if t.dead {
+		return
+	}
+	t.dead = true
+	unix.Kill(t.pid, unix.SIGKILL)
+	for {
+		ws, err := waitFor(t.pid)
+		if err != nil || !ws.Stopped() {
+			return
+		}
+	}
+}
+
+// Park lets go of the thread, so that another CPU may Adopt it: it waits in
+// the stub meanwhile. Its registers are kept here.
+func (t *Thread) Park() error {
+	r := Regs{Rip: stubCodeAddr + offPark, Cs: 0x33, Ss: 0x2b, Eflags: 0x202, Orig_rax: ^uint64(0)}
+	if err := ptrace.SetRegs(t.pid, &r); err != nil {
+		return err
+	}
+	t.dirty = true
+	// With signal 0: a SIGSTOP here would be ignored from some stops, and
+	// then the guest would run free.
+	return ptrace.Detach(t.pid, 0)
+}
+
+// Adopt takes over a parked thread.
+func (t *Thread) Adopt(c *CPU) error {
+	setAffinity(t.pid, c.host)
+	if err := c.seize(t.pid); err != nil {
+		return err
+	}
+	t.cpu = c
+	t.dirty = true
+	return nil
+}
