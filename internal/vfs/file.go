@@ -97,6 +97,11 @@ type (
 	Mmapper interface {
 		HostFile(ctx Context, f *File, writable bool) (fd int, key uint64, err error)
 	}
+	// Sealer has file seals, fcntl(2) F_GET_SEALS and F_ADD_SEALS.
+	Sealer interface {
+		Seals() uint32
+		AddSeals(ctx Context, f *File, seals uint32) error
+	}
 	// Flusher is told of every close of a descriptor.
 	Flusher interface {
 		Flush(ctx Context, f *File) error

@@ -1,9 +1,3 @@
-// Package vfs is the part of the file system that all file systems share:
-// names (dentries, mounts, path walking, permissions) and open files (file
-// descriptions). It knows nothing of ptrace, tasks or the call table.
-//
-// Contract: all of it is guarded by the kernel lock. An operation that may
-// wait does so through Context and must hold no state half changed meanwhile.
 package vfs
 
 import (

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,7 @@ type System struct {
 	supers   map[FileSystem]*super
 	mountID  int
 	cookie   uint32
+	devs     uint32
 	renaming mutex // held while a rename has two directories locked
 }
 
@@ -436,3 +438,21 @@ func (ns *Namespace) Unref() {
 
 // Mounts returns the mounts in the order they were made.
 func (ns *Namespace) Mounts() []*Mount { return slices.Clone(ns.mounts) }
+
+// AnonymousDev returns a device number for a file system without a device
+// (major 0), not given before on this machine: for st_dev.
+func (sys *System) AnonymousDev() uint64 {
+	sys.devs++
+	return unix.Mkdev(0, firstAnonymousDev+sys.devs)
+}
+
+// firstAnonymousDev leaves the minors below for file systems made before
+// there is a System: the root.
+const firstAnonymousDev = 32
+
+var keys atomic.Uint64
+
+// NewKey returns a number never returned before in this process: for
+// Mmapper's keys, which tell the pages of different files apart. Guests do not
+// see it.
+func NewKey() uint64 { return keys.Add(1) }

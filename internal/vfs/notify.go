@@ -14,6 +14,9 @@ type Extra struct {
 	// socket (the socket bound to it), nil when there is none. Whoever sets
 	// it holds a Path or a File of the inode, and takes it back in time.
 	Bound any
+	// WritableMaps counts the shared mappings through which the file can
+	// be written, mprotect included: mm keeps it, F_SEAL_WRITE looks at it.
+	WritableMaps int32
 
 	refs     int32 // dentries and nameless descriptions
 	writers  int32 // descriptions open for writing; below 0, executions

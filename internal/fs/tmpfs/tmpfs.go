@@ -1,0 +1,198 @@
+// Package tmpfs is a file system in memory: tmpfs(5). It serves /tmp and
+// /dev/shm, the upper layer of overlays, memfds and shared memory.
+//
+// Contract: guarded by the kernel lock. No operation waits. What is allocated
+// is bounded by the size given to New, whatever offsets a guest names.
+package tmpfs
+
+import (
+	"fmt"
+
+	"github.com/sysemu/sysemu/internal/vfs"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pageShift = 12
+	pageSize  = 1 << pageShift
+
+	defaultSize   = 16 << 30
+	defaultInodes = 1 << 20
+)
+
+// Options are the mount options.
+type Options struct {
+	Dev      uint64 // st_dev; see vfs.System.AnonymousDev
+	Size     int64  // bytes; 0 is 16 GiB
+	Inodes   int64  // 0 is 2²⁰
+	Mode     uint32 // of the root; 0 is 01777
+	UID, GID uint32 // of the root
+}
+
+// FS is one tmpfs.
+type FS struct {
+	opts   Options
+	root   *dir
+	ino    uint64 // the last given
+	pages  int64  // in use
+	inodes int64  // in use
+	hosts  map[*file]struct{}
+}
+
+// New returns an empty file system. now is the wall clock in ns.
+func New(now int64, o Options) *FS {
+	if o.Size <= 0 {
+		o.Size = defaultSize
+	}
+	if o.Inodes <= 0 {
+		o.Inodes = defaultInodes
+	}
+	if o.Mode == 0 {
+		o.Mode = 0o1777
+	}
+	fs := &FS{opts: o, hosts: make(map[*file]struct{})}
+	fs.root = &dir{}
+	fs.root.parent = fs.root
+	fs.root.init(fs, now, o.Mode&0o7777|unix.S_IFDIR, o.UID, o.GID)
+	fs.root.nlink = 2
+	return fs
+}
+
+// Root implements vfs.FileSystem.
+func (fs *FS) Root() vfs.Inode { return fs.root }
+
+// Type implements vfs.FileSystem.
+func (fs *FS) Type() string { return "tmpfs" }
+
+// Statfs implements vfs.FileSystem.
+func (fs *FS) Statfs(vfs.Context) (unix.Statfs_t, error) {
+	blocks := uint64(fs.opts.Size >> pageShift)
+	free := blocks - min(blocks, uint64(fs.pages))
+	files := uint64(fs.opts.Inodes)
+	return unix.Statfs_t{
+		Type: unix.TMPFS_MAGIC, Bsize: pageSize, Frsize: pageSize, Namelen: unix.NAME_MAX,
+		Blocks: blocks, Bfree: free, Bavail: free,
+		Files: files, Ffree: files - min(files, uint64(fs.inodes)),
+		Fsid: unix.Fsid{Val: [2]int32{int32(fs.opts.Dev), int32(fs.opts.Dev >> 32)}},
+	}, nil
+}
+
+// Options implements vfs.Optioner.
+func (fs *FS) Options() string {
+	s := fmt.Sprintf("size=%dk,nr_inodes=%d", fs.opts.Size>>10, fs.opts.Inodes)
+	if fs.opts.Mode != 0o1777 {
+		s += fmt.Sprintf(",mode=%o", fs.opts.Mode)
+	}
+	return s
+}
+
+// Unmounted implements vfs.Unmounter: it closes the host's descriptors.
+func (fs *FS) Unmounted() {
+	for f := range fs.hosts {
+		f.free()
+	}
+}
+
+// HostFiles is how many host descriptors the file system has open.
+func (fs *FS) HostFiles() int { return len(fs.hosts) }
+
+// takePages accounts for n more pages: ENOSPC. n may be negative.
+func (fs *FS) takePages(n int64) error {
+	if n > 0 && fs.pages+n > fs.opts.Size>>pageShift {
+		return unix.ENOSPC
+	}
+	fs.pages += n
+	return nil
+}
+
+// node is what all inodes have.
+type node struct {
+	vfs.Node
+	fs                         *FS
+	ino, nlink, rdev           uint64
+	mode, uid, gid             uint32
+	atime, mtime, ctime, btime int64
+	xattrs                     []xattr
+}
+
+func (n *node) init(fs *FS, now int64, mode, uid, gid uint32) {
+	fs.ino++
+	fs.inodes++
+	n.fs, n.ino, n.nlink = fs, fs.ino, 1
+	n.mode, n.uid, n.gid = mode, uid, gid
+	n.atime, n.mtime, n.ctime, n.btime = now, now, now, now
+}
+
+func (n *node) base() *node { return n }
+
+// Perm implements vfs.Permer.
+func (n *node) Perm() (mode, uid, gid uint32) { return n.mode, n.uid, n.gid }
+
+// Attr implements vfs.Inode, for what has no size.
+func (n *node) Attr(vfs.Context) (vfs.Attr, error) {
+	return vfs.Attr{
+		Dev: n.fs.opts.Dev, Ino: n.ino, Nlink: n.nlink, Mode: n.mode, UID: n.uid, GID: n.gid, Rdev: n.rdev,
+		BlockSize: pageSize, Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime, Btime: n.btime,
+	}, nil
+}
+
+// SetAttr implements vfs.AttrSetter, but for sizes.
+func (n *node) SetAttr(_ vfs.Context, set vfs.AttrMask, a vfs.Attr) error {
+	if set&vfs.SetMode != 0 {
+		n.mode = n.mode&unix.S_IFMT | a.Mode&0o7777
+	}
+	if set&vfs.SetUID != 0 {
+		n.uid = a.UID
+	}
+	if set&vfs.SetGID != 0 {
+		n.gid = a.GID
+	}
+	if set&vfs.SetAtime != 0 {
+		n.atime = a.Atime
+	}
+	if set&vfs.SetMtime != 0 {
+		n.mtime = a.Mtime
+	}
+	if set&vfs.SetCtime != 0 {
+		n.ctime = a.Ctime
+	}
+	return nil
+}
+
+// touch notes that the contents changed.
+func (n *node) touch(ctx vfs.Context) {
+	n.mtime = ctx.Realtime()
+	n.ctime = n.mtime
+}
+
+// Evict implements vfs.Evicter.
+func (n *node) Evict() {
+	if n.nlink == 0 {
+		n.fs.inodes--
+	}
+}
+
+// inode is what directories hold.
+type inode interface {
+	vfs.Inode
+	base() *node
+}
+
+// link is a symbolic link.
+type link struct {
+	node
+	target string
+}
+
+// Readlink implements vfs.Readlinker.
+func (l *link) Readlink(vfs.Context) (string, error) { return l.target, nil }
+
+// Attr implements vfs.Inode.
+func (l *link) Attr(ctx vfs.Context) (vfs.Attr, error) {
+	a, _ := l.node.Attr(ctx)
+	a.Size = int64(len(l.target))
+	return a, nil
+}
+
+// special is a fifo, a socket or a device; the kernel opens it.
+type special struct{ node }
