@@ -31,7 +31,7 @@ type Dentry struct {
 
 	children         map[string]*Dentry
 	lruPrev, lruNext *Dentry
-	lock             mutex
+	lock             Mutex
 }
 
 // Name returns the last component of the name; "" at a root.
@@ -180,10 +180,10 @@ func (d *Dentry) lookup(ctx Context, name string) (*Dentry, error) {
 		}
 		c.put()
 	}
-	if err := d.lock.lock(ctx); err != nil {
+	if err := d.lock.Lock(ctx); err != nil {
 		return nil, err
 	}
-	defer d.lock.unlock()
+	defer d.lock.Unlock()
 	return d.lookupLocked(ctx, name)
 }
 

@@ -156,7 +156,7 @@ func (f *File) lockPos(ctx Context) (locked bool, err error) {
 	if f.kind != unix.S_IFREG && f.kind != unix.S_IFDIR {
 		return false, nil
 	}
-	return true, f.pos.lock(ctx)
+	return true, f.pos.Lock(ctx)
 }
 
 // Read is read(2).
@@ -177,7 +177,7 @@ func (f *File) Read(ctx Context, p []byte) (int, error) {
 		return 0, err
 	}
 	if locked {
-		defer f.pos.unlock()
+		defer f.pos.Unlock()
 	}
 	n, err := r.Read(ctx, f, p, f.Pos)
 	if n > 0 {
@@ -253,7 +253,7 @@ func (f *File) Write(ctx Context, p []byte) (int, error) {
 		return 0, err
 	}
 	if locked {
-		defer f.pos.unlock()
+		defer f.pos.Unlock()
 	}
 	n, end, err := f.write(ctx, w, p, f.Pos)
 	if n > 0 {
@@ -342,7 +342,7 @@ func (f *File) Seek(ctx Context, off int64, whence int) (int64, error) {
 		return 0, err
 	}
 	if locked {
-		defer f.pos.unlock()
+		defer f.pos.Unlock()
 	}
 	var pos int64
 	if ok {
@@ -402,7 +402,7 @@ func (f *File) ReadDir(ctx Context, emit func(DirEntry) bool) error {
 		return err
 	}
 	if locked {
-		defer f.pos.unlock()
+		defer f.pos.Unlock()
 	}
 	if d := f.Path.Dentry; d != nil && d.dead {
 		err = unix.ENOENT

@@ -29,7 +29,7 @@ type File struct {
 	kind  uint32  // S_IFMT of Inode, when it has a place; regular for memfds
 	extra *Extra  // Inode's
 	anon  *Dentry // stands for a nameless file's place, see Place
-	pos   mutex   // held by reads and writes that go by Pos
+	pos   Mutex   // held by reads and writes that go by Pos
 }
 
 // Owner is who gets SIGIO for a description, fcntl(2) F_SETOWN.

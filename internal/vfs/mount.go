@@ -17,7 +17,7 @@ type System struct {
 	mountID  int
 	cookie   uint32
 	devs     uint32
-	renaming mutex // held while a rename has two directories locked
+	renaming Mutex // held while a rename has two directories locked
 }
 
 // maxUnused is how many dentries that nobody holds are kept.

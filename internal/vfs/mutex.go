@@ -2,15 +2,15 @@ package vfs
 
 import "github.com/sysemu/sysemu/internal/wait"
 
-// mutex is a lock that is held across operations that wait. The kernel lock
+// Mutex is a lock that is held across operations that wait. The kernel lock
 // guards it.
-type mutex struct {
+type Mutex struct {
 	held bool
 	q    wait.Queue
 }
 
-// lock takes m; only a fatal signal ends the wait.
-func (m *mutex) lock(t wait.Task) error {
+// Lock takes m; only a fatal signal ends the wait.
+func (m *Mutex) Lock(t wait.Task) error {
 	if !m.held {
 		m.held = true
 		return nil
@@ -30,7 +30,8 @@ func (m *mutex) lock(t wait.Task) error {
 	return nil
 }
 
-func (m *mutex) unlock() {
+// Unlock gives it back.
+func (m *Mutex) Unlock() {
 	m.held = false
 	if !m.q.Empty() {
 		m.q.Wake(wait.In)

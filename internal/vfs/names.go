@@ -11,10 +11,10 @@ import (
 // referenced.
 func create(ctx Context, dir Path, name string, mode uint32) (c *Dentry, made bool, err error) {
 	d := dir.Dentry
-	if err := d.lock.lock(ctx); err != nil {
+	if err := d.lock.Lock(ctx); err != nil {
 		return nil, false, err
 	}
-	defer d.lock.unlock()
+	defer d.lock.Unlock()
 	c, err = d.lookupLocked(ctx, name)
 	if err != nil || c.inode != nil {
 		return c, false, err
@@ -60,10 +60,10 @@ func makeName(ctx Context, at At, name string, wantDir bool, f func(dir Path, c 
 		return unix.EEXIST
 	}
 	d := dir.Dentry
-	if err := d.lock.lock(ctx); err != nil {
+	if err := d.lock.Lock(ctx); err != nil {
 		return err
 	}
-	defer d.lock.unlock()
+	defer d.lock.Unlock()
 	c, err := d.lookupLocked(ctx, last)
 	if err != nil {
 		return err
@@ -251,10 +251,10 @@ func removeName(ctx Context, at At, name string, special func(last string) error
 		return unix.EROFS
 	}
 	d := dir.Dentry
-	if err := d.lock.lock(ctx); err != nil {
+	if err := d.lock.Lock(ctx); err != nil {
 		return err
 	}
-	defer d.lock.unlock()
+	defer d.lock.Unlock()
 	c, err := d.lookupLocked(ctx, last)
 	if err != nil {
 		return err
@@ -320,10 +320,10 @@ func Rmdir(ctx Context, at At, name string) error {
 			if c.mounts > 0 {
 				return unix.EBUSY
 			}
-			if err := c.lock.lock(ctx); err != nil {
+			if err := c.lock.Lock(ctx); err != nil {
 				return err
 			}
-			defer c.lock.unlock()
+			defer c.lock.Unlock()
 			if err := r.Rmdir(ctx, c.name, c.inode); err != nil {
 				return err
 			}

@@ -77,28 +77,28 @@ func Rename(ctx Context, oldAt At, oldName string, newAt At, newName string, fla
 // lockTwo takes the locks of both directories, an ancestor's first.
 func lockTwo(ctx Context, a, b *Dentry) (unlock func(), err error) {
 	if a == b {
-		return a.lock.unlock, a.lock.lock(ctx)
+		return a.lock.Unlock, a.lock.Lock(ctx)
 	}
 	sys := a.sb.sys
-	if err := sys.renaming.lock(ctx); err != nil {
+	if err := sys.renaming.Lock(ctx); err != nil {
 		return nil, err
 	}
 	if a.under(b) {
 		a, b = b, a
 	}
-	if err := a.lock.lock(ctx); err != nil {
-		sys.renaming.unlock()
+	if err := a.lock.Lock(ctx); err != nil {
+		sys.renaming.Unlock()
 		return nil, err
 	}
-	if err := b.lock.lock(ctx); err != nil {
-		a.lock.unlock()
-		sys.renaming.unlock()
+	if err := b.lock.Lock(ctx); err != nil {
+		a.lock.Unlock()
+		sys.renaming.Unlock()
 		return nil, err
 	}
 	return func() {
-		b.lock.unlock()
-		a.lock.unlock()
-		sys.renaming.unlock()
+		b.lock.Unlock()
+		a.lock.Unlock()
+		sys.renaming.Unlock()
 	}, nil
 }
 
@@ -146,10 +146,10 @@ func rename(ctx Context, oldDir Path, c *Dentry, newDir Path, t *Dentry, flags u
 	}
 	// A directory that is replaced must stay empty meanwhile.
 	if t.kind == unix.S_IFDIR && !exchange {
-		if err := t.lock.lock(ctx); err != nil {
+		if err := t.lock.Lock(ctx); err != nil {
 			return err
 		}
-		defer t.lock.unlock()
+		defer t.lock.Unlock()
 	}
 	if err := r.Rename(ctx, c.name, c.inode, newDir.Inode(), t.name, t.inode, flags); err != nil {
 		return err

@@ -18,6 +18,9 @@ type file struct {
 	seals uint32
 }
 
+// maxSize is the largest file: rounding up to a page does not overflow.
+const maxSize = math.MaxInt64 &^ (pageSize - 1)
+
 // Attr implements vfs.Inode.
 func (f *file) Attr(ctx vfs.Context) (vfs.Attr, error) {
 	a, _ := f.node.Attr(ctx)
@@ -40,6 +43,8 @@ func (f *file) SetAttr(ctx vfs.Context, set vfs.AttrMask, a vfs.Attr) error {
 // resize cuts the file or lengthens it by a hole.
 func (f *file) resize(size int64) error {
 	switch {
+	case size > maxSize:
+		return unix.EFBIG
 	case size < f.size && f.seals&unix.F_SEAL_SHRINK != 0, size > f.size && f.seals&unix.F_SEAL_GROW != 0:
 		return unix.EPERM
 	case f.host != nil:
@@ -47,7 +52,7 @@ func (f *file) resize(size int64) error {
 			return err
 		}
 	case size < f.size:
-		f.data.punch(f.fs, size, math.MaxInt64&^(pageSize-1))
+		f.data.punch(f.fs, size, maxSize)
 	}
 	f.size = size
 	return nil
@@ -99,6 +104,10 @@ func (f *file) Write(ctx vfs.Context, _ *vfs.File, p []byte, off int64) (int, er
 	if f.seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) != 0 {
 		return 0, unix.EPERM
 	}
+	if off >= maxSize {
+		return 0, unix.EFBIG
+	}
+	p = p[:min(int64(len(p)), maxSize-off)]
 	if f.seals&unix.F_SEAL_GROW != 0 && off+int64(len(p)) > f.size {
 		if off >= f.size {
 			return 0, unix.EPERM
@@ -122,9 +131,6 @@ func (f *file) Write(ctx vfs.Context, _ *vfs.File, p []byte, off int64) (int, er
 
 // Append implements vfs.Appender.
 func (f *file) Append(ctx vfs.Context, d *vfs.File, p []byte) (n int, end int64, err error) {
-	if f.size > math.MaxInt64-int64(len(p)) {
-		return 0, f.size, unix.EFBIG
-	}
 	n, err = f.Write(ctx, d, p, f.size)
 	return n, f.size, err
 }
@@ -156,6 +162,9 @@ func (f *file) Allocate(ctx vfs.Context, _ *vfs.File, mode uint32, off, n int64)
 	end := off + n
 	keep := mode&unix.FALLOC_FL_KEEP_SIZE != 0
 	grow := !keep && end > f.size
+	if end > maxSize {
+		return unix.EFBIG
+	}
 	if f.seals&unix.F_SEAL_GROW != 0 && grow {
 		return unix.EPERM
 	}
