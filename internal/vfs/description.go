@@ -47,10 +47,17 @@ func (f *File) Ref() *File {
 func (f *File) Unref(ctx Context) {
 	f.refs--
 	if f.refs > 0 {
+		if f.inFlight == f.refs {
+			f.Impl.(Stranded).Stranded(ctx)
+		}
 		return
 	}
 	if f.refs < 0 {
 		panic("vfs: file given back twice")
+	}
+	for h := f.hooks; h != nil; h = f.hooks {
+		h.Remove()
+		h.Func()
 	}
 	if f.Flags&unix.O_PATH == 0 {
 		if f.CanWrite() {
@@ -75,6 +82,52 @@ func (f *File) Unref(ctx Context) {
 		dropInode(f.Inode, f.extra)
 	}
 }
+
+// ReleaseHook is told that a description ends, just before it does: epoll
+// forgets it then. A hook is on at most one description.
+type ReleaseHook struct {
+	Func func()
+
+	f          *File
+	prev, next *ReleaseHook
+}
+
+// OnRelease sets h on f.
+func (f *File) OnRelease(h *ReleaseHook) {
+	h.f, h.prev, h.next = f, nil, f.hooks
+	if h.next != nil {
+		h.next.prev = h
+	}
+	f.hooks = h
+}
+
+// Remove takes h off; it does nothing when h is not set.
+func (h *ReleaseHook) Remove() {
+	if h.f == nil {
+		return
+	}
+	if h.prev != nil {
+		h.prev.next = h.next
+	} else {
+		h.f.hooks = h.next
+	}
+	if h.next != nil {
+		h.next.prev = h.prev
+	}
+	h.f, h.prev, h.next = nil, nil, nil
+}
+
+// Stranded is an Impl that can be kept by messages that nobody can receive,
+// as a socket sent to itself: it is told when no references to the
+// description are left but those of messages in flight (see InFlight).
+type Stranded interface{ Stranded(ctx Context) }
+
+// InFlight adds n to the count of the references to f that are held by
+// messages in flight. Only an Impl that is Stranded may be counted.
+func (f *File) InFlight(n int) { f.inFlight += n }
+
+// OnlyInFlight reports that only messages in flight hold f, and how many.
+func (f *File) OnlyInFlight() (int, bool) { return f.inFlight, f.inFlight == f.refs }
 
 // Place returns where f is, for a magic link to jump to: its Path, or for a
 // nameless file a dentry of its own without a mount. Borrowed from f.

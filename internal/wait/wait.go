@@ -6,7 +6,11 @@
 // of its own. A callback runs with the kernel lock held and must not block.
 package wait
 
-import "golang.org/x/sys/unix"
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
 
 // Events is a set of poll(2) events (POLLIN, POLLOUT, ...).
 type Events uint32
@@ -37,6 +41,8 @@ type Entry struct {
 	Notify func(e *Entry, ev Events) bool
 	// Exclusive waiters are woken one per Wake (EPOLLEXCLUSIVE, accept).
 	Exclusive bool
+
+	task Task // woken when there is no Notify
 
 	mask       Events
 	q          *Queue
@@ -90,18 +96,44 @@ func (e *Entry) Remove() {
 // Empty reports whether nobody waits.
 func (q *Queue) Empty() bool { return q.head == nil }
 
+// SetMask changes the events a queued entry is told of.
+func (e *Entry) SetMask(mask Events) { e.mask = mask | Err | Hup }
+
 // Wake tells every waiter interested in ev, and of the exclusive ones the
 // first that takes it. A callback may remove its own entry.
 func (q *Queue) Wake(ev Events) {
+	taken := false
 	for e := q.head; e != nil; {
 		next := e.next
-		if e.mask&ev != 0 && e.Notify != nil {
-			if e.Notify(e, ev) && e.Exclusive {
-				return
+		if e.mask&ev != 0 && !(taken && e.Exclusive) {
+			switch {
+			case e.Notify != nil:
+				if e.Notify(e, ev) && e.Exclusive {
+					taken = true
+				}
+			case e.task != nil:
+				e.task.Wakeup()
+				taken = taken || e.Exclusive
 			}
 		}
 		e = next
 	}
+}
+
+// entries has spare ones for sleepers: a sleep allocates nothing.
+var entries = sync.Pool{New: func() any { return new(Entry) }}
+
+// sleeper returns an entry that wakes t; give it back with done.
+func sleeper(t Task) *Entry {
+	e := entries.Get().(*Entry)
+	e.task = t
+	return e
+}
+
+func (e *Entry) done() {
+	e.Remove()
+	*e = Entry{}
+	entries.Put(e)
 }
 
 // Task is the calling task as a blocking operation sees it: all that a pipe
@@ -158,9 +190,9 @@ func (q *Queue) Until(t Task, mask Events, deadline int64, cond func() bool) err
 	if cond() {
 		return nil
 	}
-	e := Entry{Notify: func(*Entry, Events) bool { t.Wakeup(); return true }}
-	q.Add(&e, mask)
-	defer e.Remove()
+	e := sleeper(t)
+	q.Add(e, mask)
+	defer e.done()
 	for !cond() {
 		if err := t.Sleep(deadline); err != nil {
 			if cond() {
