@@ -1,126 +1,163 @@
 package ptrace
 
+// The requests of ptrace(2) that carry no structure. Each is one system call
+// made with RawSyscall6: none of them blocks, and a resumed tracee is waited
+// for with [Wait].
+//
+// Pointers travel as unsafe.Pointer down to the argument list of RawSyscall6
+// and are converted there: a uintptr kept across a call may name a stack that
+// has moved.
+
 import (
-	"encoding/binary"
-	"fmt"
+	"strconv"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Request is a ptrace(2) request.
+// Request is the number of a ptrace(2) request, as the unix.PTRACE_ constants
+// give it. The named ones below are those that resume a stopped tracee, for
+// [Resume].
 type Request int
 
-// Requests that resume a tracee.
 const (
-	Cont             Request = 7
-	SingleStep       Request = 9
-	Syscall          Request = 24
-	Sysemu           Request = 31
-	SysemuSingleStep Request = 32
+	// Cont lets the tracee run until a signal or event.
+	Cont Request = unix.PTRACE_CONT
+	// Syscall stops it also at the entry to and at the exit from the next
+	// system call, which the host executes.
+	Syscall Request = unix.PTRACE_SYSCALL
+	// Sysemu stops it also at the entry to the next system call, which the host
+	// does not execute.
+	Sysemu Request = unix.PTRACE_SYSEMU
+	// SingleStep stops it after one instruction.
+	SingleStep Request = unix.PTRACE_SINGLESTEP
+	// SysemuSingleStep stops it after one instruction, or, when that instruction
+	// is a system call, at its entry; the host does not execute it.
+	SysemuSingleStep Request = unix.PTRACE_SYSEMU_SINGLESTEP
+	// SingleBlock stops it after the next branch taken. Where the processor or
+	// hypervisor has no branch stepping it is SingleStep.
+	SingleBlock Request = unix.PTRACE_SINGLEBLOCK
 )
 
+// Requests that golang.org/x/sys/unix does not name.
 const (
-	NT_X86_XSTATE = 0x202
-	OffRAX        = 80
-	OffOrigRAX    = 120
+	peekSigInfo Request = 0x4209
+	getSigMask  Request = 0x420a
+	setSigMask  Request = 0x420b
+
+	// waitRequest is no request of ptrace(2). It stands in an Error for wait4.
+	waitRequest Request = -1
 )
 
-// Error is a failed request.
-type Error struct {
-	Request Request
-	PID     int
-	Errno   syscall.Errno
+var requestNames = map[Request]string{
+	waitRequest: "wait4",
+
+	unix.PTRACE_TRACEME:          "PTRACE_TRACEME",
+	unix.PTRACE_PEEKTEXT:         "PTRACE_PEEKTEXT",
+	unix.PTRACE_PEEKDATA:         "PTRACE_PEEKDATA",
+	unix.PTRACE_PEEKUSR:          "PTRACE_PEEKUSER",
+	unix.PTRACE_POKETEXT:         "PTRACE_POKETEXT",
+	unix.PTRACE_POKEDATA:         "PTRACE_POKEDATA",
+	unix.PTRACE_POKEUSR:          "PTRACE_POKEUSER",
+	unix.PTRACE_KILL:             "PTRACE_KILL",
+	unix.PTRACE_GETREGS:          "PTRACE_GETREGS",
+	unix.PTRACE_SETREGS:          "PTRACE_SETREGS",
+	unix.PTRACE_ATTACH:           "PTRACE_ATTACH",
+	unix.PTRACE_DETACH:           "PTRACE_DETACH",
+	unix.PTRACE_SETOPTIONS:       "PTRACE_SETOPTIONS",
+	unix.PTRACE_GETEVENTMSG:      "PTRACE_GETEVENTMSG",
+	unix.PTRACE_GETSIGINFO:       "PTRACE_GETSIGINFO",
+	unix.PTRACE_SETSIGINFO:       "PTRACE_SETSIGINFO",
+	unix.PTRACE_GETREGSET:        "PTRACE_GETREGSET",
+	unix.PTRACE_SETREGSET:        "PTRACE_SETREGSET",
+	unix.PTRACE_SEIZE:            "PTRACE_SEIZE",
+	unix.PTRACE_INTERRUPT:        "PTRACE_INTERRUPT",
+	unix.PTRACE_LISTEN:           "PTRACE_LISTEN",
+	unix.PTRACE_GET_SYSCALL_INFO: "PTRACE_GET_SYSCALL_INFO",
+	peekSigInfo:                  "PTRACE_PEEKSIGINFO",
+	getSigMask:                   "PTRACE_GETSIGMASK",
+	setSigMask:                   "PTRACE_SETSIGMASK",
+	Cont:                         "PTRACE_CONT",
+	Syscall:                      "PTRACE_SYSCALL",
+	Sysemu:                       "PTRACE_SYSEMU",
+	SingleStep:                   "PTRACE_SINGLESTEP",
+	SysemuSingleStep:             "PTRACE_SYSEMU_SINGLESTEP",
+	SingleBlock:                  "PTRACE_SINGLEBLOCK",
 }
 
-func (e *Error) Error() string {
-	return fmt.Sprintf("ptrace request %d on %d: %v", e.Request, e.PID, e.Errno)
+// String is the request's name in ptrace(2): "PTRACE_SYSEMU".
+func (r Request) String() string {
+	if s, ok := requestNames[r]; ok {
+		return s
+	}
+	return "ptrace request " + strconv.Itoa(int(r))
 }
-func (e *Error) Unwrap() error { return e.Errno }
 
-type Regs = unix.PtraceRegs
-
+// request makes a request whose data argument is a pointer.
 func request(req Request, pid int, addr uintptr, data unsafe.Pointer) error {
 	_, _, e := syscall.RawSyscall6(syscall.SYS_PTRACE, uintptr(req), uintptr(pid), addr, uintptr(data), 0, 0)
 	if e != 0 {
-		return &Error{req, pid, e}
+		return &Error{Request: req, PID: pid, Errno: e}
 	}
 	return nil
 }
 
-func requestv(req Request, pid int, addr, data uintptr) error {
+// requestValue makes a request whose data argument is a number.
+func requestValue(req Request, pid int, addr, data uintptr) error {
 	_, _, e := syscall.RawSyscall6(syscall.SYS_PTRACE, uintptr(req), uintptr(pid), addr, data, 0, 0)
 	if e != 0 {
-		return &Error{req, pid, e}
+		return &Error{Request: req, PID: pid, Errno: e}
 	}
 	return nil
 }
 
-func GetRegs(pid int, r *Regs) error { return request(12, pid, 0, unsafe.Pointer(r)) }
-func SetRegs(pid int, r *Regs) error { return request(13, pid, 0, unsafe.Pointer(r)) }
-func PeekUser(pid int, off uintptr) (uint64, error) {
-	var v uint64
-	err := request(3, pid, off, unsafe.Pointer(&v))
-	return v, err
-}
-func PokeUser(pid int, off uintptr, v uint64) error { return requestv(6, pid, off, uintptr(v)) }
-func Resume(req Request, pid int, sig int) error    { return requestv(req, pid, 0, uintptr(sig)) }
-func Seize(pid int, opts int) error                 { return requestv(0x4206, pid, 0, uintptr(opts)) }
-func Interrupt(pid int) error                       { return requestv(0x4207, pid, 0, 0) }
-func Detach(pid int, sig int) error                 { return requestv(17, pid, 0, uintptr(sig)) }
+// Attach makes the calling thread the tracer of thread pid and sends it
+// SIGSTOP: PTRACE_ATTACH. It does not wait for the stop. [Interrupt] and
+// [Listen] need [Seize] instead.
+//
+// EPERM: the thread is traced already, is not the caller's to trace (another
+// user's, set-user-id, or by Yama), is a kernel thread or of the caller's own
+// process. ESRCH: there is no such thread.
+func Attach(pid int) error { return requestValue(unix.PTRACE_ATTACH, pid, 0, 0) }
 
-type SigInfo [128]byte
-
-func (s *SigInfo) Code() int32  { return int32(binary.LittleEndian.Uint32(s[8:])) }
-func (s *SigInfo) Addr() uint64 { return binary.LittleEndian.Uint64(s[16:]) }
-
-func GetSigInfo(pid int, s *SigInfo) error { return request(0x4202, pid, 0, unsafe.Pointer(s)) }
-
-type SyscallInfo struct {
-	Op   uint8
-	_    [3]byte
-	Arch uint32
-	_    [80]byte
+// Seize makes the calling thread the tracer of thread pid, with the given
+// options, and does not stop it: PTRACE_SEIZE. Errors are those of [Attach],
+// and EINVAL for an option that the host does not know.
+func Seize(pid int, options Options) error {
+	return requestValue(unix.PTRACE_SEIZE, pid, 0, uintptr(options))
 }
 
-func GetSyscallInfo(pid int, s *SyscallInfo) error {
-	return request(0x420e, pid, unsafe.Sizeof(*s), unsafe.Pointer(s))
+// Interrupt stops a tracee attached by [Seize], or attached as the child of
+// one: PTRACE_INTERRUPT. A running tracee reports an event stop of kind
+// EventStop. EIO: it was not seized.
+func Interrupt(pid int) error { return requestValue(unix.PTRACE_INTERRUPT, pid, 0, 0) }
+
+// Listen leaves a tracee in its group-stop, but reports what ends that:
+// PTRACE_LISTEN. EIO: it was not seized, or is not in a stop of that kind.
+func Listen(pid int) error { return requestValue(unix.PTRACE_LISTEN, pid, 0, 0) }
+
+// Detach resumes a stopped tracee, untraced, delivering signal sig if it is not
+// 0: PTRACE_DETACH. The signal is ignored in a stop that is neither
+// signal-delivery nor a system call's: SIGSTOP then does not stop it.
+func Detach(pid int, sig int) error {
+	return requestValue(unix.PTRACE_DETACH, pid, 0, uintptr(sig))
 }
 
-func regset(req Request, pid, typ int, b []byte) (int, error) {
-	iov := unix.Iovec{Base: &b[0], Len: uint64(len(b))}
-	err := request(req, pid, uintptr(typ), unsafe.Pointer(&iov))
-	return int(iov.Len), err
-}
-func GetRegSet(pid, typ int, b []byte) (int, error) { return regset(0x4204, pid, typ, b) }
-func SetRegSet(pid, typ int, b []byte) (int, error) { return regset(0x4205, pid, typ, b) }
-
-func Wait(pid int, options int) (uint32, error) {
-	var ws int32
-	for {
-		_, _, e := syscall.Syscall6(syscall.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&ws)), uintptr(options), 0, 0, 0)
-		if e == syscall.EINTR {
-			continue
-		}
-		if e != 0 {
-			return 0, e
-		}
-		return uint32(ws), nil
-	}
-}
-
-func memv(nr uintptr, pid int, addr uint64, p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	l := unix.Iovec{Base: &p[0], Len: uint64(len(p))}
-	r := struct{ b, n uintptr }{uintptr(addr), uintptr(len(p))}
-	n, _, e := syscall.RawSyscall6(nr, uintptr(pid), uintptr(unsafe.Pointer(&l)), 1, uintptr(unsafe.Pointer(&r)), 1, 0)
+// Resume resumes a stopped tracee by one of the requests [Cont], [Syscall],
+// [Sysemu], [SingleStep], [SysemuSingleStep] and [SingleBlock]. From a
+// signal-delivery-stop, sig is delivered in place of the one reported, 0 being
+// none; from a stop of a system call, sig is sent to it; from others it is
+// ignored.
+//
+// ESRCH: the thread is not a tracee of the calling thread, or not stopped. EIO:
+// sig is not a signal's number, or the host has not got the request; then the
+// error is [ErrNotSupported] also, and in both cases the tracee stays stopped.
+func Resume(req Request, pid int, sig int) error {
+	_, _, e := syscall.RawSyscall6(syscall.SYS_PTRACE, uintptr(req), uintptr(pid), 0, uintptr(sig), 0, 0)
 	if e != 0 {
-		return 0, e
+		missing := (e == unix.EIO || e == unix.EINVAL || e == unix.ENOSYS) && sig >= 0 && sig <= 64
+		return &Error{Request: req, PID: pid, Errno: e, unsupported: missing}
 	}
-	return int(n), nil
+	return nil
 }
-func ReadMem(pid int, addr uint64, p []byte) (int, error)  { return memv(310, pid, addr, p) }
-func WriteMem(pid int, addr uint64, p []byte) (int, error) { return memv(311, pid, addr, p) }
