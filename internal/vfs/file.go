@@ -30,6 +30,9 @@ type File struct {
 	extra *Extra  // Inode's
 	anon  *Dentry // stands for a nameless file's place, see Place
 	pos   Mutex   // held by reads and writes that go by Pos
+
+	hooks    *ReleaseHook // told of the end
+	inFlight int          // of refs: those of messages
 }
 
 // Owner is who gets SIGIO for a description, fcntl(2) F_SETOWN.
