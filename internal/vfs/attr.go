@@ -73,6 +73,9 @@ func change(ctx Context, at At, name string, flags WalkFlags, f func(d *Dentry, 
 
 // change runs f on an open file's inode, on a mount that can be written.
 func (f *File) change(do func(d *Dentry, ino Inode) error) error {
+	if f.IsPath() {
+		return unix.EBADF
+	}
 	if f.Path.Mount.ReadOnly() {
 		return unix.EROFS
 	}

@@ -171,7 +171,8 @@ func (d *Dentry) invalidate() {
 }
 
 // lookup finds name in directory d, which the caller holds. The result is
-// referenced; a name that is not there is a dentry without an inode.
+// referenced; a name that is not there is a dentry without an inode, or in a
+// removed directory ENOENT.
 func (d *Dentry) lookup(ctx Context, name string) (*Dentry, error) {
 	if c := d.children[name]; c != nil {
 		c.get()
@@ -213,12 +214,11 @@ func (d *Dentry) lookupLocked(ctx Context, name string) (*Dentry, error) {
 	if !ok {
 		return nil, unix.ENOTDIR
 	}
-	var ino Inode
-	var a Attr
-	err := error(unix.ENOENT)
-	if !d.dead {
-		ino, err = l.Lookup(ctx, name)
+	if d.dead {
+		return nil, unix.ENOENT
 	}
+	var a Attr
+	ino, err := l.Lookup(ctx, name)
 	if err == nil {
 		a, err = ino.Attr(ctx)
 	}
@@ -231,7 +231,7 @@ func (d *Dentry) lookupLocked(ctx Context, name string) (*Dentry, error) {
 	}
 	// A name that is not there is remembered, unless it may come to be
 	// behind our back.
-	if !d.dead && (err == nil || !d.reval) {
+	if err == nil || !d.reval {
 		c.hash()
 	}
 	return c, nil

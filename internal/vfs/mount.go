@@ -11,6 +11,9 @@ import (
 // the mount identifiers, and how special files are opened.
 type System struct {
 	Hooks Hooks
+	// ProtectedHardlinks is the sysctl fs.protected_hardlinks: who does not
+	// own a file may link it only if he may read and write it.
+	ProtectedHardlinks bool
 
 	lru      lruList
 	supers   map[FileSystem]*super

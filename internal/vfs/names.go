@@ -202,17 +202,14 @@ func Link(ctx Context, oldAt At, oldName string, at At, name string, flags WalkF
 	defer old.Unref()
 	return makeName(ctx, at, name, false, func(dir Path, c *Dentry) error {
 		ino := old.Inode()
-		switch {
-		case old.Mount == nil || dir.Mount != old.Mount:
+		if old.Mount == nil || dir.Mount != old.Mount {
 			return unix.EXDEV
-		case ino == nil:
-			return unix.ENOENT
+		}
+		if dir.Dentry.sb.sys.ProtectedHardlinks && !mayLink(ctx, ino) {
+			return unix.EPERM
 		}
 		if err := mayCreate(ctx, dir); err != nil {
 			return err
-		}
-		if old.Dentry.sb != dir.Dentry.sb {
-			return unix.EXDEV
 		}
 		l, ok := dir.Inode().(Linker)
 		if !ok || old.Kind() == unix.S_IFDIR {
@@ -235,6 +232,23 @@ func Link(ctx Context, oldAt At, oldName string, at At, name string, flags WalkF
 		old.Dentry.notifySelf(unix.IN_ATTRIB)
 		return c.announce(ctx, ino)
 	})
+}
+
+// mayLink reports whether fs.protected_hardlinks lets the caller link ino.
+func mayLink(ctx Context, ino Inode) bool {
+	mode, uid, gid, err := perm(ctx, ino)
+	if err != nil {
+		return false
+	}
+	cred := ctx.Cred()
+	if cred.owns(uid) {
+		return true
+	}
+	switch {
+	case mode&unix.S_IFMT != unix.S_IFREG, mode&unix.S_ISUID != 0, mode&(unix.S_ISGID|0o010) == unix.S_ISGID|0o010:
+		return false
+	}
+	return cred.Allows(mode, uid, gid, MayRead|MayWrite)
 }
 
 // removeName walks to a name and runs f with it, holding its directory's lock.

@@ -28,14 +28,7 @@ const (
 func Open(ctx Context, at At, name string, flags int, mode uint32, resolve uint64) (*File, error) {
 	if flags&unix.O_PATH != 0 {
 		flags &= pathFlags
-		var wf WalkFlags
-		if flags&unix.O_NOFOLLOW == 0 {
-			wf |= Follow
-		}
-		if flags&unix.O_DIRECTORY != 0 {
-			wf |= Directory
-		}
-		p, err := Walk(ctx, at, name, wf, resolve)
+		p, err := Walk(ctx, at, name, walkFlags(flags), resolve)
 		if err != nil {
 			return nil, err
 		}
@@ -57,6 +50,16 @@ func Open(ctx Context, at At, name string, flags int, mode uint32, resolve uint6
 		}
 		return openCreate(ctx, at, name, flags, mode, resolve)
 	}
+	p, err := Walk(ctx, at, name, walkFlags(flags), resolve)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Unref()
+	return openPath(ctx, at, p, flags)
+}
+
+// walkFlags are those that O_NOFOLLOW and O_DIRECTORY stand for.
+func walkFlags(flags int) WalkFlags {
 	var wf WalkFlags
 	if flags&unix.O_NOFOLLOW == 0 {
 		wf |= Follow
@@ -64,12 +67,7 @@ func Open(ctx Context, at At, name string, flags int, mode uint32, resolve uint6
 	if flags&unix.O_DIRECTORY != 0 {
 		wf |= Directory
 	}
-	p, err := Walk(ctx, at, name, wf, resolve)
-	if err != nil {
-		return nil, err
-	}
-	defer p.Unref()
-	return openPath(ctx, at, p, flags)
+	return wf
 }
 
 // OpenPath opens what p leads to as Open would: for a magic link's target or
@@ -216,15 +214,20 @@ func openCreate(ctx Context, at At, name string, flags int, mode uint32, resolve
 	if err := w.begin(ctx, ctx.Cred(), at, name, resolve); err != nil {
 		return nil, err
 	}
+	sticky := false
 	for {
 		if err := w.toLast(); err != nil {
 			return nil, w.fail(err)
 		}
-		if w.mustDir || w.last == "." || w.last == ".." {
-			return nil, w.fail(unix.EISDIR)
-		}
-		if w.last == "" { // the root, or where a magic link led
+		if w.last == "" || w.last == "." || w.last == ".." {
+			// The root, where a magic link led, or a directory.
+			if _, err := w.stepLast(false); err != nil {
+				return nil, w.fail(err)
+			}
 			break
+		}
+		if w.mustDir {
+			return nil, w.fail(unix.EISDIR)
 		}
 		c, err := w.child(w.last)
 		if err == nil && c.inode == nil {
@@ -245,6 +248,13 @@ func openCreate(ctx Context, at At, name string, flags int, mode uint32, resolve
 			c.put()
 			return nil, w.fail(unix.EEXIST)
 		}
+		if c.kind != unix.S_IFREG && c.kind != unix.S_IFDIR {
+			sticky, err = strange(ctx, w.cur.Dentry.inode, c.inode)
+			if err != nil {
+				c.put()
+				return nil, w.fail(err)
+			}
+		}
 		again, err := w.into(c, flags&unix.O_NOFOLLOW == 0)
 		if err != nil {
 			return nil, w.fail(err)
@@ -254,18 +264,35 @@ func openCreate(ctx Context, at At, name string, flags int, mode uint32, resolve
 		}
 	}
 	var f *File
-	err := error(unix.EISDIR)
-	if flags&unix.O_EXCL != 0 {
+	var err error
+	switch kind := w.cur.Kind(); {
+	case flags&unix.O_EXCL != 0:
 		err = unix.EEXIST
-	} else if w.cur.Kind() != unix.S_IFDIR {
+	case kind == unix.S_IFDIR:
+		err = unix.EISDIR
+	case sticky && kind != unix.S_IFREG && kind != unix.S_IFIFO:
+		err = unix.EACCES
+	default:
 		f, err = openPath(ctx, at, w.cur, flags)
 	}
 	w.fail(nil)
 	return f, err
 }
 
+// strange reports whether c is someone else's in a directory like /tmp: what
+// is not a regular file or fifo is not opened there with O_CREAT, proc(5)
+// fs.protected_regular.
+func strange(ctx Context, dir, c Inode) (bool, error) {
+	mode, owner, _, err := perm(ctx, dir)
+	if err != nil || mode&(unix.S_ISVTX|0o002) != unix.S_ISVTX|0o002 {
+		return false, err
+	}
+	_, uid, _, err := perm(ctx, c)
+	return uid != owner && uid != ctx.Cred().UID, err
+}
+
 func openTmpfile(ctx Context, at At, name string, flags int, mode uint32, resolve uint64) (*File, error) {
-	dir, err := Walk(ctx, at, name, Follow|Directory, resolve)
+	dir, err := Walk(ctx, at, name, walkFlags(flags)|Directory, resolve)
 	if err != nil {
 		return nil, err
 	}

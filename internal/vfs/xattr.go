@@ -89,6 +89,9 @@ func Getxattr(ctx Context, at At, name string, flags WalkFlags, attr string) ([]
 
 // Getxattr is fgetxattr(2).
 func (f *File) Getxattr(ctx Context, attr string) ([]byte, error) {
+	if f.IsPath() {
+		return nil, unix.EBADF
+	}
 	return getxattr(ctx, f.Path.Mount, f.Inode, attr)
 }
 
@@ -115,6 +118,9 @@ func Setxattr(ctx Context, at At, name string, flags WalkFlags, attr string, val
 
 // Setxattr is fsetxattr(2).
 func (f *File) Setxattr(ctx Context, attr string, value []byte, set int) error {
+	if f.IsPath() {
+		return unix.EBADF
+	}
 	return setxattr(ctx, f.Path.Mount, f.Path.Dentry, f.Inode, attr, value, set)
 }
 
@@ -152,7 +158,12 @@ func Listxattr(ctx Context, at At, name string, flags WalkFlags) ([]string, erro
 }
 
 // Listxattr is flistxattr(2).
-func (f *File) Listxattr(ctx Context) ([]string, error) { return listxattr(ctx, f.Inode) }
+func (f *File) Listxattr(ctx Context) ([]string, error) {
+	if f.IsPath() {
+		return nil, unix.EBADF
+	}
+	return listxattr(ctx, f.Inode)
+}
 
 func listxattr(ctx Context, ino Inode) ([]string, error) {
 	x, ok := ino.(Xattrer)
@@ -184,6 +195,9 @@ func Removexattr(ctx Context, at At, name string, flags WalkFlags, attr string) 
 
 // Removexattr is fremovexattr(2).
 func (f *File) Removexattr(ctx Context, attr string) error {
+	if f.IsPath() {
+		return unix.EBADF
+	}
 	return removexattr(ctx, f.Path.Mount, f.Path.Dentry, f.Inode, attr)
 }
 
