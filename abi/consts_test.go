@@ -112,6 +112,7 @@ const constHeaders = `
 #include <linux/falloc.h>
 #include <linux/fanotify.h>
 #include <linux/fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/if_ether.h>

@@ -60,7 +60,7 @@ const (
 	lastScalar
 )
 
-// Numbers with names: one of several values, a set of bits, or both. NamesOf has the table of each.
+// Numbers with names: one of several values, a set of bits, or both. Kind.Names is the table of each.
 const (
 	AccessMode Kind = lastScalar + 1 + iota
 	ArchPrctlOp
@@ -163,10 +163,10 @@ const (
 	SigHow
 	SignalfdFlags
 	SockLevel
-	SockOptName // by SockLevel
+	SockOptName // by SockLevel: see SockOptNames
 	SocketDomain
 	SocketFlags
-	SocketProtocol // by SocketDomain
+	SocketProtocol // of IP; by SocketDomain: see ProtocolNames
 	SocketType
 	SocketcallOp
 	SpliceFlags
@@ -184,6 +184,49 @@ const (
 	WaitOptions
 	Whence
 	XattrFlags
+
+	// Of the fields of structs, not of arguments.
+	SigactionFlags
+	SigaltstackFlags
+	SigevNotify
+	PollEvents
+	EpollEvents
+	FileType
+	DirentType
+	LockType
+	LeaseType
+	FDFlags
+	SealFlags
+	NotifyEvents
+	OwnerType
+	ResolveFlags
+	PtraceOptions
+	PtraceEvent
+	RegsetType
+	AuxvTag
+	ScmType
+	Capability
+	StatfsFlags
+	StatfsMagic
+	StatxAttributes
+	TermiosInput
+	TermiosLocal
+	SockOptSocket
+	SockOptIP
+	SockOptIPv6
+	SockOptTCP
+	SockOptUDP
+	SockOptNetlink
+	NetlinkProtocol
+	SigCodeAny
+	SigCodeILL
+	SigCodeFPE
+	SigCodeSEGV
+	SigCodeBUS
+	SigCodeTRAP
+	SigCodeCHLD
+	SigCodePOLL
+	SigCodeSYS
 
 	lastNamed
 )
