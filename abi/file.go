@@ -6,6 +6,27 @@ type Iovec struct {
 	Len  uint64
 }
 
+// Flock is struct flock. (unix.Flock_t has implicit padding.)
+type Flock struct {
+	Type   int16
+	Whence int16
+	_      [4]byte
+	Start  int64
+	Len    int64
+	Pid    int32
+	_      [4]byte
+}
+
+// Ustat is struct ustat. (unix.Ustat_t has implicit padding.)
+type Ustat struct {
+	Tfree  int32
+	_      [4]byte
+	Tinode uint64
+	Fname  [6]byte
+	Fpack  [6]byte
+	_      [4]byte
+}
+
 // FOwnerEx is struct f_owner_ex of F_SETOWN_EX.
 type FOwnerEx struct {
 	Type int32

@@ -181,8 +181,8 @@ type Statfs64x32 struct {
 type Ustat32 struct {
 	Tfree  int32
 	Tinode uint32
-	Fname  [6]int8
-	Fpack  [6]int8
+	Fname  [6]byte
+	Fpack  [6]byte
 }
 
 // Flock32 is struct flock, of F_GETLK, F_SETLK and F_SETLKW.

@@ -49,6 +49,7 @@ const headers = `
 #include <linux/msg.h>
 #include <linux/mqueue.h>
 #include <linux/ptrace.h>
+#include <linux/eventpoll.h>
 #include <linux/rseq.h>
 #include <linux/sysinfo.h>
 #include <linux/resource.h>
@@ -98,6 +99,22 @@ var layouts64 = []layout{
 		"aio_offset aio_reserved2 aio_flags aio_resfd"},
 	{IoEvent{}, "struct io_event", "data obj res res2"},
 	{Timezone{}, "struct timezone", "tz_minuteswest tz_dsttime"},
+	{Timex{}, "struct timex", "modes offset freq maxerror esterror status constant precision tolerance time tick ppsfreq " +
+		"jitter shift stabil jitcnt calcnt errcnt stbcnt tai"},
+	{Sysinfo{}, "struct sysinfo", "uptime loads totalram freeram sharedram bufferram totalswap freeswap procs totalhigh " +
+		"freehigh mem_unit"},
+	{Flock{}, "struct flock", "l_type l_whence l_start l_len l_pid"},
+	// What is taken from x/sys/unix.
+	{unix.Stat_t{}, "struct stat", "st_dev st_ino st_nlink st_mode st_uid st_gid st_rdev st_size st_blksize st_blocks " +
+		"st_atime st_mtime st_ctime"},
+	{unix.Statfs_t{}, "struct statfs", "f_type f_bsize f_blocks f_bfree f_bavail f_files f_ffree f_fsid f_namelen f_frsize " +
+		"f_flags f_spare"},
+	{unix.Rusage{}, "struct rusage", "ru_utime ru_stime ru_maxrss ru_ixrss ru_idrss ru_isrss ru_minflt ru_majflt ru_nswap " +
+		"ru_inblock ru_oublock ru_msgsnd ru_msgrcv ru_nsignals ru_nvcsw ru_nivcsw"},
+	{unix.EpollEvent{}, "struct epoll_event", "events data -"},
+	{unix.PollFd{}, "struct pollfd", "fd events revents"},
+	{unix.SchedAttr{}, "struct sched_attr", "size sched_policy sched_flags sched_nice sched_priority sched_runtime " +
+		"sched_deadline sched_period sched_util_min sched_util_max"},
 	{Termios{}, "struct termios", "c_iflag c_oflag c_cflag c_lflag c_line c_cc"},
 	{Termios2{}, "struct termios2", "c_iflag c_oflag c_cflag c_lflag c_line c_cc c_ispeed c_ospeed"},
 	{Termio{}, "struct termio", "c_iflag c_oflag c_cflag c_lflag c_line c_cc"},
@@ -249,7 +266,8 @@ func TestSizes(t *testing.T) {
 		{Msghdr{}, unix.SizeofMsghdr}, {Mmsghdr{}, unix.SizeofMmsghdr}, {Cmsghdr{}, unix.SizeofCmsghdr},
 		{RtSigframe{}, 440}, {RtSigframe32{}, 268}, {UContext32{}, 116}, {Sigframe32{}, 732},
 		{Msghdr32{}, 28}, {Mmsghdr32{}, 32}, {Cmsghdr32{}, 12}, {Regs32{}, 68},
-		{MmapArgs32{}, 24}, {SelectArgs32{}, 20}, {XattrArgs{}, 16}, {SchedParam{}, 4}, {Ustat32{}, 20},
+		{MmapArgs32{}, 24}, {SelectArgs32{}, 20}, {XattrArgs{}, 16}, {SchedParam{}, 4}, {Ustat32{}, 20}, {Ustat{}, 32}, {unix.Statx_t{}, 256},
+		{unix.SignalfdSiginfo{}, 128}, {unix.PtraceRegs{}, 216},
 	} {
 		if typ := reflect.TypeOf(s.g); typ.Size() != s.size {
 			t.Errorf("%v has %d bytes, not %d", typ, typ.Size(), s.size)
@@ -262,7 +280,7 @@ func TestNoPadding(t *testing.T) {
 	for _, l := range append(append([]layout{}, layouts64...), layouts32...) {
 		checkPadding(t, reflect.TypeOf(l.g))
 	}
-	for _, g := range []any{Msghdr{}, Mmsghdr{}, RtSigframe{}, RtSigframe32{}, Sigframe32{}, UContext32{}, Regs32{}, Ustat32{}} {
+	for _, g := range []any{Msghdr{}, Mmsghdr{}, RtSigframe{}, RtSigframe32{}, Sigframe32{}, UContext32{}, Regs32{}, Ustat32{}, Ustat{}} {
 		checkPadding(t, reflect.TypeOf(g))
 	}
 }

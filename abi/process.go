@@ -44,6 +44,24 @@ func (d *UserDesc) Empty() bool {
 	return f == UserDescReadExecOnly|UserDescNotPresent || f == 0
 }
 
+// Sysinfo is struct sysinfo. (unix.Sysinfo_t has implicit padding.)
+type Sysinfo struct {
+	Uptime    int64
+	Loads     [3]uint64 // of 1, 5 and 15 minutes, times 65536
+	Totalram  uint64    // this and the following in Units
+	Freeram   uint64
+	Sharedram uint64
+	Bufferram uint64
+	Totalswap uint64
+	Freeswap  uint64
+	Procs     uint16
+	_         [6]byte
+	Totalhigh uint64
+	Freehigh  uint64
+	Unit      uint32
+	_         [4]byte
+}
+
 // SchedParam is struct sched_param.
 type SchedParam struct{ Priority int32 }
 
