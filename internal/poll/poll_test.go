@@ -44,7 +44,7 @@ func TestNoWait(t *testing.T) {
 			{wait.In, wait.In, wait.In}, {wait.Out, wait.In, 0}, {wait.Hup, 0, wait.Hup},
 			{wait.Err | wait.Readable, wait.Out, wait.Err}, {wait.RdHup | wait.In, wait.RdHup, wait.RdHup},
 		} {
-			g.now = tt.now
+			g.now, items[0].Want = tt.now, tt.want
 			if _, err := Wait(ctx, items[:1], -1); err != nil || items[0].Got != tt.got {
 				t.Errorf("%+v: %x", tt, items[0].Got)
 			}
