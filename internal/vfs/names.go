@@ -114,7 +114,10 @@ func (c *Dentry) announce(ctx Context, ino Inode) error {
 
 // Mknod is mknodat(2). The directory may be asked for with S_IFDIR: EPERM.
 func Mknod(ctx Context, at At, name string, mode uint32, rdev uint64) error {
-	_, err := MknodPath(ctx, at, name, mode, rdev)
+	p, err := MknodPath(ctx, at, name, mode, rdev)
+	if err == nil {
+		p.Unref()
+	}
 	return err
 }
 
