@@ -454,7 +454,7 @@ func TestConfinedInRaces(t *testing.T) {
 		}
 		w := newWorld(t, in, o)
 		seen, failed := 0, 0
-		for end := time.Now().Add(700 * time.Millisecond); time.Now().Before(end); {
+		for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
 			for _, name := range []string{"real/file", "swap/file", "real/swap", "swap/swap"} {
 				s, err := w.read(name)
 				switch {
