@@ -266,6 +266,7 @@ func (f *File) Truncate(ctx Context, size int64) error {
 	return truncate(ctx, f.Path.Dentry, f.Inode, size)
 }
 
+// truncate changes the size; the watches are told through d unless it is nil.
 func truncate(ctx Context, d *Dentry, ino Inode, size int64) error {
 	if uint64(size) > ctx.FileSizeLimit() {
 		a, err := ino.Attr(ctx)

@@ -340,7 +340,7 @@ func (d *duel) listing(dir string, out *[]string, prefix string) {
 func TestAgainstHost(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	rounds := 300
+	rounds := 150
 	if testing.Short() {
 		rounds = 30
 	}

@@ -276,11 +276,17 @@ func removeName(ctx Context, at At, name string, special func(last string) error
 	if err != nil {
 		return err
 	}
-	defer c.put()
 	if c.inode == nil {
+		c.put()
 		return unix.ENOENT
 	}
-	return f(dir, c, slash)
+	name, kind := c.name, c.kind
+	err = f(dir, c, slash)
+	c.put() // so that the file's own last event comes first, as on Linux
+	if err == nil {
+		d.notifyName(unix.IN_DELETE, 0, name, kind)
+	}
+	return err
 }
 
 // Unlink is unlinkat(2) without AT_REMOVEDIR.
@@ -309,7 +315,6 @@ func Unlink(ctx Context, at At, name string) error {
 			}
 			c.unlinked(ctx)
 			c.unhash()
-			dir.Dentry.notifyName(unix.IN_DELETE, 0, c.name, c.kind)
 			return nil
 		})
 }
@@ -344,18 +349,12 @@ func Rmdir(ctx Context, at At, name string) error {
 			if err := r.Rmdir(ctx, c.name, c.inode); err != nil {
 				return err
 			}
-			c.removed(ctx)
-			dir.Dentry.notifyName(unix.IN_DELETE, 0, c.name, c.kind)
+			c.dead = true
+			c.prune()
+			c.unlinked(ctx)
+			c.unhash()
 			return nil
 		})
-}
-
-// removed makes c, held, a directory without a name.
-func (c *Dentry) removed(ctx Context) {
-	c.dead = true
-	c.prune()
-	c.unlinked(ctx)
-	c.unhash()
 }
 
 // Readlink is readlinkat(2). With Empty the link is At.Dir itself.

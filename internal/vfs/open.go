@@ -163,12 +163,17 @@ func openPath(ctx Context, at At, p Path, flags int) (*File, error) {
 	if want&MayWrite != 0 && p.Dentry.extra != nil && p.Dentry.extra.writers < 0 && p.Kind() == unix.S_IFREG {
 		return nil, unix.ETXTBSY
 	}
-	if flags&unix.O_TRUNC != 0 && p.Kind() == unix.S_IFREG {
-		if err := truncate(ctx, p.Dentry, ino, 0); err != nil {
+	cut := flags&unix.O_TRUNC != 0 && p.Kind() == unix.S_IFREG
+	if cut {
+		if err := truncate(ctx, nil, ino, 0); err != nil {
 			return nil, err
 		}
 	}
-	return openInode(ctx, at, p, flags)
+	f, err := openInode(ctx, at, p, flags)
+	if err == nil && cut {
+		p.Dentry.Notify(unix.IN_MODIFY) // after IN_OPEN
+	}
+	return f, err
 }
 
 // openInode makes the description; permissions have been checked.
@@ -300,7 +305,8 @@ func openTmpfile(ctx Context, at At, name string, flags int, mode uint32, resolv
 	if dir.Mount.ReadOnly() {
 		return nil, unix.EROFS
 	}
-	if err := mayCreate(ctx, dir); err != nil {
+	// A removed directory will do: nothing is put into it.
+	if err := permit(ctx, ctx.Cred(), nil, dir.Inode(), MayWrite|MayExec); err != nil {
 		return nil, err
 	}
 	t, ok := dir.Inode().(Tmpfiler)

@@ -155,12 +155,9 @@ func rename(ctx Context, oldDir Path, c *Dentry, newDir Path, t *Dentry, flags u
 		return err
 	}
 	oldName, newName, replaced := c.name, t.name, t.inode != nil && !exchange
-	if replaced {
-		if t.kind == unix.S_IFDIR {
-			t.dead = true
-			t.prune()
-		}
-		t.unlinked(ctx)
+	if replaced && t.kind == unix.S_IFDIR {
+		t.dead = true
+		t.prune()
 	}
 	t.unhash()
 	c.move(newDir.Dentry, newName)
@@ -176,6 +173,9 @@ func rename(ctx Context, oldDir Path, c *Dentry, newDir Path, t *Dentry, flags u
 		newDir.Dentry.notifyName(unix.IN_MOVED_FROM, sys.cookie, newName, t.kind)
 		oldDir.Dentry.notifyName(unix.IN_MOVED_TO, sys.cookie, oldName, t.kind)
 		t.notifySelf(unix.IN_MOVE_SELF)
+	}
+	if replaced {
+		t.unlinked(ctx)
 	}
 	c.notifySelf(unix.IN_MOVE_SELF)
 	return nil
