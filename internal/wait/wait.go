@@ -100,7 +100,8 @@ func (q *Queue) Empty() bool { return q.head == nil }
 func (e *Entry) SetMask(mask Events) { e.mask = mask | Err | Hup }
 
 // Wake tells every waiter interested in ev, and of the exclusive ones the
-// first that takes it. A callback may remove its own entry.
+// first that takes it: all of them when ev has Err or Hup, which end the
+// waiting for good. A callback may remove its own entry.
 func (q *Queue) Wake(ev Events) {
 	taken := false
 	for e := q.head; e != nil; {
@@ -109,11 +110,11 @@ func (q *Queue) Wake(ev Events) {
 			switch {
 			case e.Notify != nil:
 				if e.Notify(e, ev) && e.Exclusive {
-					taken = true
+					taken = ev&(Err|Hup) == 0
 				}
 			case e.task != nil:
 				e.task.Wakeup()
-				taken = taken || e.Exclusive
+				taken = taken || e.Exclusive && ev&(Err|Hup) == 0
 			}
 		}
 		e = next
@@ -187,10 +188,21 @@ var (
 // Until sleeps on q until cond holds. It returns nil then, or Sleep's error.
 // cond runs under the kernel lock and must not block.
 func (q *Queue) Until(t Task, mask Events, deadline int64, cond func() bool) error {
+	return q.until(t, mask, deadline, false, cond)
+}
+
+// UntilExclusive is Until as an exclusive waiter: whoever returns from it and
+// leaves something for the next waiter wakes the queue again.
+func (q *Queue) UntilExclusive(t Task, mask Events, deadline int64, cond func() bool) error {
+	return q.until(t, mask, deadline, true, cond)
+}
+
+func (q *Queue) until(t Task, mask Events, deadline int64, exclusive bool, cond func() bool) error {
 	if cond() {
 		return nil
 	}
 	e := sleeper(t)
+	e.Exclusive = exclusive
 	q.Add(e, mask)
 	defer e.done()
 	for !cond() {
