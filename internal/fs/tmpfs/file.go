@@ -51,7 +51,8 @@ func (f *file) resize(size int64) error {
 		if err := unix.Ftruncate(f.host.fd, size); err != nil {
 			return err
 		}
-	case size < f.size:
+		f.countHost()
+	case size <= f.size: // the same size gives back what was reserved beyond it
 		f.data.punch(f.fs, size, maxSize)
 	}
 	f.size = size
