@@ -263,7 +263,11 @@ func prepare(t *testing.T, dir string, files map[string]string) {
 			t.Fatal(err)
 		}
 	}
-	// A fixed time, so that listings of the prepared files agree.
+	setTimes(dir)
+}
+
+// setTimes gives what was prepared a fixed time, so that listings agree.
+func setTimes(dir string) {
 	then := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
 	filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error { return os.Chtimes(path, then, then) })
 }
@@ -292,6 +296,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	setTimes(dir) // reading changed the access times
 	return m
 }
 
