@@ -298,8 +298,23 @@ func Statfs(ctx Context, at At, name string) (unix.Statfs_t, error) {
 	return p.Statfs(ctx)
 }
 
-// Statfs is fstatfs(2).
-func (f *File) Statfs(ctx Context) (unix.Statfs_t, error) { return f.Path.Statfs(ctx) }
+// Statfs is fstatfs(2). What has no place is of a file system of its kind.
+func (f *File) Statfs(ctx Context) (unix.Statfs_t, error) {
+	s, err := f.Path.Statfs(ctx)
+	if f.Path.Mount != nil || err != nil {
+		return s, err
+	}
+	a, err := f.Inode.Attr(ctx)
+	switch a.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		s.Type = unix.TMPFS_MAGIC
+	case unix.S_IFIFO:
+		s.Type = unix.PIPEFS_MAGIC
+	case unix.S_IFSOCK:
+		s.Type = unix.SOCKFS_MAGIC
+	}
+	return s, err
+}
 
 // Flags that statfs(2) has beyond the MS_* ones it shares.
 const (

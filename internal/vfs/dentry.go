@@ -74,6 +74,14 @@ func (d *Dentry) hash() {
 	d.hashed = true
 }
 
+// forget takes a name out of d's children. An emptied map would keep its room.
+func (d *Dentry) forget(name string) {
+	delete(d.children, name)
+	if len(d.children) == 0 {
+		d.children = nil
+	}
+}
+
 func (d *Dentry) get() {
 	if d.refs == 0 && d.lruNext != nil {
 		d.sb.sys.lru.remove(d)
@@ -139,7 +147,7 @@ func (d *Dentry) unhash() {
 	if !d.hashed {
 		return
 	}
-	delete(d.parent.children, d.name)
+	d.parent.forget(d.name)
 	d.hashed = false
 	if d.refs == 0 {
 		d.sb.sys.lru.remove(d)
@@ -217,17 +225,14 @@ func (d *Dentry) lookupLocked(ctx Context, name string) (*Dentry, error) {
 	if d.dead {
 		return nil, unix.ENOENT
 	}
-	var a Attr
+	c := newDentry(d.sb, d, strings.Clone(name))
 	ino, err := l.Lookup(ctx, name)
 	if err == nil {
-		a, err = ino.Attr(ctx)
+		err = c.adopt(ctx, ino)
 	}
 	if err != nil && err != unix.ENOENT {
+		c.put()
 		return nil, err
-	}
-	c := newDentry(d.sb, d, strings.Clone(name))
-	if err == nil {
-		c.fill(ino, a.Mode)
 	}
 	// A name that is not there is remembered, unless it may come to be
 	// behind our back.
@@ -237,14 +242,27 @@ func (d *Dentry) lookupLocked(ctx Context, name string) (*Dentry, error) {
 	return c, nil
 }
 
+// adopt gives c its inode, whose type it asks for: held meanwhile, for the
+// file system may wait and another name of the inode may go.
+func (c *Dentry) adopt(ctx Context, ino Inode) error {
+	ex := extraOf(ino)
+	if ex != nil {
+		ex.refs++
+	}
+	a, err := ino.Attr(ctx)
+	if err == nil {
+		c.fill(ino, a.Mode)
+	}
+	dropInode(ino, ex)
+	return err
+}
+
 // born gives the negative dentry c the inode that was just made for it in
 // its directory, whose lock the caller holds.
 func (c *Dentry) born(ctx Context, ino Inode) error {
-	a, err := ino.Attr(ctx)
-	if err != nil {
+	if err := c.adopt(ctx, ino); err != nil {
 		return err
 	}
-	c.fill(ino, a.Mode)
 	if !c.hashed {
 		c.hash()
 	}

@@ -185,7 +185,7 @@ func rename(ctx Context, oldDir Path, c *Dentry, newDir Path, t *Dentry, flags u
 func (d *Dentry) move(parent *Dentry, name string) {
 	old := d.parent
 	if d.hashed {
-		delete(old.children, d.name)
+		old.forget(d.name)
 		d.hashed = false
 	}
 	parent.get()

@@ -36,9 +36,8 @@ const entrySize = 20
 func (d *dir) add(name string, ino inode) {
 	if d.names == nil {
 		d.names = make(map[string]*entry)
-		d.cookie = afterDotDot - 1
 	}
-	d.cookie++
+	d.cookie = max(d.cookie+1, afterDotDot)
 	e := &entry{name, ino, d.cookie}
 	d.names[name] = e
 	d.list = append(d.list, e)
@@ -49,7 +48,9 @@ func (d *dir) remove(name string) {
 	delete(d.names, name)
 	e.inode = nil
 	d.dead++
-	if d.dead > 16 && d.dead > len(d.list)/2 {
+	if len(d.names) == 0 {
+		d.names, d.list, d.dead = nil, nil, 0 // emptied ones would keep their room
+	} else if d.dead > 16 && d.dead > len(d.list)/2 {
 		d.list = slices.DeleteFunc(d.list, func(e *entry) bool { return e.inode == nil })
 		d.dead = 0
 	}

@@ -9,13 +9,15 @@ import (
 
 // file is a regular file. Its contents are in Go memory until it is mapped
 // for the first time; from then on they are in a memfd of the host, so that
-// mappings, reads and writes see the same pages.
+// mappings, reads and writes see the same pages. Big files go there too: they
+// would weigh twice on the Go heap.
 type file struct {
 	node
 	data  data
 	size  int64
 	host  *host // nil until mapped
 	seals uint32
+	opens int // what Open gave and Release has not taken back
 }
 
 // maxSize is the largest file: rounding up to a page does not overflow.
@@ -60,10 +62,13 @@ func (f *file) resize(size int64) error {
 }
 
 // Open implements vfs.Opener: the file serves its own descriptions.
-func (f *file) Open(vfs.Context, vfs.Path, int) (vfs.Impl, error) { return f, nil }
+func (f *file) Open(vfs.Context, vfs.Path, int) (vfs.Impl, error) {
+	f.opens++
+	return f, nil
+}
 
 // Release implements vfs.Impl.
-func (f *file) Release(vfs.Context) {}
+func (f *file) Release(vfs.Context) { f.opens-- }
 
 // Evict implements vfs.Evicter.
 func (f *file) Evict() {
@@ -114,6 +119,9 @@ func (f *file) Write(ctx vfs.Context, _ *vfs.File, p []byte, off int64) (int, er
 			return 0, unix.EPERM
 		}
 		p = p[:f.size-off]
+	}
+	if f.host == nil && f.data.pages >= bigPages && len(f.fs.hosts) < maxBig {
+		f.toHost() // without it the file stays where it is
 	}
 	var n int
 	var err error

@@ -1,6 +1,8 @@
 package tmpfs
 
 import (
+	"slices"
+
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
 )
@@ -23,26 +25,83 @@ func memfd() (int, error) {
 	return fd, err
 }
 
+const (
+	bigPages = 1 << 20 >> pageShift // a file of so many pages goes to a memfd,
+	maxBig   = 128                  // as long as there are fewer of them than this
+	maxHosts = 512                  // from here on, one that nobody uses is taken back for each that comes
+)
+
 // HostFile implements vfs.Mmapper: the contents move to a memfd.
 func (f *file) HostFile(_ vfs.Context, _ *vfs.File, writable bool) (int, uint64, error) {
 	if writable && f.seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) != 0 {
 		return -1, 0, unix.EPERM
 	}
 	if f.host == nil {
-		fd, err := memfd()
-		if err != nil {
+		if len(f.fs.hosts) >= maxHosts {
+			f.fs.reclaim()
+		}
+		if err := f.toHost(); err != nil {
 			return -1, 0, unix.ENOMEM
 		}
-		h := &host{fd, vfs.NewKey()}
-		if err := f.fill(h); err != nil {
-			unix.Close(fd)
-			return -1, 0, unix.ENOMEM
-		}
-		f.host = h
-		f.data.chunks, f.data.last = nil, nil
-		f.fs.hosts[f] = struct{}{}
 	}
 	return f.host.fd, f.host.key, nil
+}
+
+// toHost moves the contents to a memfd.
+func (f *file) toHost() error {
+	fd, err := memfd()
+	if err != nil {
+		return err
+	}
+	h := &host{fd, vfs.NewKey()}
+	if err := f.fill(h); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	f.host = h
+	f.data.chunks, f.data.last = nil, nil
+	f.fs.hosts = append(f.fs.hosts, f)
+	f.countHost()
+	return nil
+}
+
+// reclaim brings the contents of a small file that nobody has open back from
+// its memfd, if there is one.
+func (fs *FS) reclaim() {
+	for _, f := range fs.hosts {
+		if f.opens == 0 && f.size <= bigPages<<pageShift {
+			f.toMemory()
+			return
+		}
+	}
+}
+
+// toMemory is toHost taken back. On an error the file stays where it is.
+func (f *file) toMemory() {
+	d := data{}
+	b := make([]byte, pageSize)
+	for off := int64(0); off < f.size; {
+		pos, err := unix.Seek(f.host.fd, off, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			break
+		}
+		if err != nil {
+			return
+		}
+		off = pos &^ (pageSize - 1)
+		n, err := f.host.read(b, off)
+		if err != nil {
+			return
+		}
+		pg := new(page)
+		copy(pg[:], b[:n])
+		*d.slot(off) = pg
+		d.pages++
+		off += pageSize
+	}
+	f.fs.pages += d.pages - f.data.pages
+	f.data = d
+	f.closeHost()
 }
 
 // fill copies the contents to h.
@@ -64,7 +123,8 @@ func (f *file) closeHost() {
 	if f.host != nil {
 		unix.Close(f.host.fd)
 		f.host = nil
-		delete(f.fs.hosts, f)
+		i := slices.Index(f.fs.hosts, f)
+		f.fs.hosts = slices.Delete(f.fs.hosts, i, i+1)
 	}
 }
 

@@ -16,7 +16,10 @@ type nameless struct {
 func (f *nameless) Name() string { return f.name }
 
 // Open implements vfs.Opener: through /proc/PID/fd.
-func (f *nameless) Open(vfs.Context, vfs.Path, int) (vfs.Impl, error) { return f, nil }
+func (f *nameless) Open(vfs.Context, vfs.Path, int) (vfs.Impl, error) {
+	f.opens++
+	return f, nil
+}
 
 // Memfd is memfd_create(2): flags are MFD_ALLOW_SEALING, MFD_NOEXEC_SEAL and
 // MFD_EXEC; MFD_CLOEXEC is the descriptor table's business. The name's length
@@ -53,5 +56,6 @@ func (fs *FS) anonymous(ctx vfs.Context, name string, mode, seals uint32) (*vfs.
 	f.init(fs, ctx.Realtime(), mode&0o7777|unix.S_IFREG, cred.UID, cred.GID)
 	f.nlink = 0
 	f.seals = seals
+	f.opens = 1
 	return vfs.NewRegular(f, f, unix.O_RDWR), nil
 }

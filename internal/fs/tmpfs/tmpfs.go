@@ -33,10 +33,10 @@ type Options struct {
 type FS struct {
 	opts   Options
 	root   *dir
-	ino    uint64 // the last given
-	pages  int64  // in use
-	inodes int64  // in use
-	hosts  map[*file]struct{}
+	ino    uint64  // the last given
+	pages  int64   // in use
+	inodes int64   // in use
+	hosts  []*file // with a memfd, in the order they got it
 }
 
 // New returns an empty file system. now is the wall clock in ns.
@@ -50,7 +50,7 @@ func New(now int64, o Options) *FS {
 	if o.Mode == 0 {
 		o.Mode = 0o1777
 	}
-	fs := &FS{opts: o, hosts: make(map[*file]struct{})}
+	fs := &FS{opts: o}
 	fs.root = &dir{}
 	fs.root.parent = fs.root
 	fs.root.init(fs, now, o.Mode&0o7777|unix.S_IFDIR, o.UID, o.GID)
@@ -88,8 +88,8 @@ func (fs *FS) Options() string {
 
 // Unmounted implements vfs.Unmounter: it closes the host's descriptors.
 func (fs *FS) Unmounted() {
-	for f := range fs.hosts {
-		f.free()
+	for len(fs.hosts) > 0 {
+		fs.hosts[0].free()
 	}
 }
 

@@ -467,3 +467,77 @@ func benchWrite(b *testing.B, n int, read bool) {
 		}
 	}
 }
+
+// A guest that maps one file after the other does not use up the host's
+// descriptors, and what is taken back is as it was.
+func TestHostFilesAreTakenBack(t *testing.T) {
+	ctx, fs, at := setup(t, tmpfs.Options{})
+	name := func(i int) string { return "/" + string(rune('0'+i)) }
+	const files = 600
+	for i := range files {
+		f := create(t, ctx, at, name(i))
+		f.Pwrite(ctx, []byte{byte(i), byte(i >> 8)}, int64(i)*5000)
+		if _, _, err := f.Impl.(vfs.Mmapper).HostFile(ctx, f, true); err != nil {
+			t.Fatal(err)
+		}
+		f.Unref(ctx)
+	}
+	if n := fs.HostFiles(); n > 520 {
+		t.Errorf("%d host files", n)
+	}
+	before, _ := fs.Statfs(ctx)
+	for i := range files {
+		f := create(t, ctx, at, name(i))
+		b := make([]byte, 10)
+		if n, err := f.Pread(ctx, b, int64(i)*5000-5); i > 0 && (n != 7 || err != nil || !bytes.Equal(b[:n], []byte{0, 0, 0, 0, 0, byte(i), byte(i >> 8)})) {
+			t.Fatalf("file %d: % x, %v", i, b[:n], err)
+		}
+		f.Unref(ctx)
+		vfs.Unlink(ctx, at, name(i))
+	}
+	after, _ := fs.Statfs(ctx)
+	if used := before.Blocks - before.Bfree; used != files || after.Bfree != after.Blocks {
+		t.Errorf("%d pages in use, then %d", used, after.Blocks-after.Bfree)
+	}
+}
+
+func TestBigFiles(t *testing.T) {
+	ctx, fs, at := setup(t, tmpfs.Options{Size: 8 << 20})
+	f := create(t, ctx, at, "/big")
+	p := make([]byte, 100<<10)
+	total := 0
+	for {
+		for i := range p {
+			p[i] = byte((total + i) >> 10)
+		}
+		n, err := f.Write(ctx, p)
+		total += n
+		if err != nil {
+			if err != unix.ENOSPC || total != 8<<20 {
+				t.Errorf("full after %d: %v", total, err)
+			}
+			break
+		}
+	}
+	if n := fs.HostFiles(); n != 1 {
+		t.Errorf("%d host files", n)
+	}
+	f.Pos = 0
+	for off := 0; off < total; {
+		n, err := f.Read(ctx, p)
+		if err != nil || n == 0 {
+			t.Fatal(n, err)
+		}
+		for i := range n {
+			if p[i] != byte((off+i)>>10) {
+				t.Fatalf("wrong byte at %d", off+i)
+			}
+		}
+		off += n
+	}
+	f.Unref(ctx)
+	vfs.Unlink(ctx, at, "/big")
+	if s, _ := fs.Statfs(ctx); s.Bfree != s.Blocks || fs.HostFiles() != 0 {
+		t.Errorf("%d pages left", s.Blocks-s.Bfree)
+	}
+}
