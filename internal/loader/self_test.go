@@ -67,8 +67,7 @@ func (s *self) of(path string) (list []string, start uint64) {
 		f := strings.Fields(line)
 		lo, hi, _ := strings.Cut(f[0], "-")
 		file := len(f) > 5 && f[5] == path
-		anon := len(f) == 5 || len(f) > 5 && f[5] == "[heap]" // a program without brk yet has none
-		if !file && !(anon && lo == end && len(f) == 5) {
+		if !file && !(len(f) == 5 && lo == end) {
 			continue
 		}
 		if len(list) == 0 {
@@ -80,8 +79,8 @@ func (s *self) of(path string) (list []string, start uint64) {
 	return list, start
 }
 
-// mapsOf is the same of a plan, with RELRO taken from the file's own words:
-// no program under test has one.
+// mapsOf is the same of a plan; the programs have no RELRO, which would change
+// their protection later.
 func mapsOf(p *Placed) (list []string) {
 	for _, m := range p.Mappings {
 		prot := []byte("---p")
