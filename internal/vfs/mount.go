@@ -90,11 +90,7 @@ func (m *Mount) ReadOnly() bool {
 	if m == nil {
 		return false
 	}
-	if m.Flags&unix.MS_RDONLY != 0 {
-		return true
-	}
-	ro, ok := m.sb.fs.(ReadOnlyer)
-	return ok && ro.ReadOnly()
+	return m.Flags&unix.MS_RDONLY != 0 || m.fsReadOnly()
 }
 
 func (m *Mount) put() {

@@ -264,3 +264,29 @@ func TestCacheIsBounded(t *testing.T) {
 		t.Errorf("%d inodes", used)
 	}
 }
+
+func TestMountLists(t *testing.T) {
+	w := newWorld(t)
+	w.mkdir("/a", "/a/b c", "/jail", "/a/b c/sub")
+	w.mount(w.tmpfs(2), "/a/b c", unix.MS_NOSUID|unix.MS_RELATIME)
+	w.mkdir("/a/b c/deep")
+	_, err := w.ns.Bind(w.path("/a/b c/deep"), w.path("/jail"), false)
+	w.want(err, nil, "bind")
+	w.want(w.ns.Remount(w.path("/jail"), unix.MS_RDONLY), nil, "remount")
+	const opts = ",size=16777216k,nr_inodes=1048576"
+	want := "root / tmpfs rw" + opts + ",mode=755 0 0\n" +
+		`none /a/b\040c tmpfs rw,nosuid,relatime` + opts + " 0 0\n" +
+		"none /jail tmpfs ro" + opts + " 0 0\n"
+	if got := w.ns.ProcMounts(w.at.Root); got != want {
+		t.Errorf("mounts:\n%swant:\n%s", got, want)
+	}
+	want = "1 1 0:1 / / rw - tmpfs root rw" + opts + ",mode=755\n" +
+		`2 1 0:2 / /a/b\040c rw,nosuid,relatime - tmpfs none rw` + opts + "\n" +
+		"3 1 0:2 /deep /jail ro - tmpfs none rw" + opts + "\n"
+	if got := w.ns.MountInfo(w.ctx, w.at.Root); got != want {
+		t.Errorf("mountinfo:\n%swant:\n%s", got, want)
+	}
+	if got := w.ns.ProcMounts(w.path("/jail")); got != "none / tmpfs ro"+opts+" 0 0\n" {
+		t.Errorf("mounts in a chroot:\n%s", got)
+	}
+}
