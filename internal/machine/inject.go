@@ -46,8 +46,11 @@ func (t *Thread) inject(r *Regs) error {
 		if ws == unix.WaitStatus(unix.SIGTRAP)<<8|0x7f {
 			return nil
 		}
-		if ws.StopSignal() == unix.SIGSYS {
+		switch ws.StopSignal() {
+		case unix.SIGSYS:
 			return unix.EPERM // the filter refused it
+		case unix.SIGSEGV, unix.SIGBUS:
+			return unix.EFAULT // the stub touches guest memory for CompareAndSwap
 		}
 		if ws.StopSignal() == unix.SIGURG {
 			t.kicked.Store(true) // not lost: the next Run ends at once
@@ -132,9 +135,13 @@ func (t *Thread) runList(ops []Op) (int, error) {
 	return done, nil
 }
 
-// Mincore asks the host which pages of [addr, addr+size) are resident.
-// Mapped pages of guests are the host's pages.
-func (t *Thread) MapExists(addr, size uint64) bool {
-	_, err := t.call(unix.SYS_MSYNC, addr, size, unix.MS_ASYNC)
-	return err == nil
+// CompareAndSwap does that to the 32-bit word at addr, atomically, and returns
+// what was there before. EFAULT where the guest itself could not.
+func (t *Thread) CompareAndSwap(addr uint64, old, new uint32) (uint32, error) {
+	r := Regs{Rip: stubCodeAddr + offCAS, Rdi: addr, Rax: uint64(old), Rcx: uint64(new), Cs: 0x33, Ss: 0x2b, Eflags: 0x202, Orig_rax: ^uint64(0), Fs_base: t.regs.Fs_base, Gs_base: t.regs.Gs_base}
+	if err := t.inject(&r); err != nil {
+		return 0, err
+	}
+	v, err := ptrace.PeekUser(t.pid, ptrace.OffRAX)
+	return uint32(v), err
 }

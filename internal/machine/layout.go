@@ -27,6 +27,7 @@ const (
 	offList = 32
 	offPark = 112
 	offSig  = 128
+	offCAS  = 160
 )
 
 func init() {

@@ -32,3 +32,8 @@ park:	mov $34,%eax
 .org 128 /* host signal handler for reading a fault's error code: stopped on its first instruction */
 sig:	int3
 .org 144
+	/* compare and swap: rdi address, eax old, ecx new; eax gets what was there */
+.org 160
+cas:	lock cmpxchg %ecx,(%rdi)
+	int3
+.org 176

@@ -20,6 +20,8 @@ type Thread struct {
 	dirty bool // regs differ from the host's: all must be written
 	rax   bool // only rax differs
 
+	final Stats // of a dead thread
+
 	running atomic.Bool
 	kicked  atomic.Bool
 }
@@ -227,12 +229,39 @@ func (t *Thread) Destroy() {
 	}
 	t.dead = true
 	unix.Kill(t.pid, unix.SIGKILL)
+	var ru unix.Rusage
 	for {
-		ws, err := waitFor(t.pid)
+		var ws unix.WaitStatus
+		_, err := unix.Wait4(t.pid, &ws, unix.WALL, &ru)
+		if err == unix.EINTR {
+			continue
+		}
 		if err != nil || !ws.Stopped() {
-			return
+			break
 		}
 	}
+	t.final = Stats{ru.Utime.Nano(), ru.Stime.Nano(), ru.Minflt, ru.Majflt, ru.Maxrss}
+}
+
+// Stats is what the thread has used. Times are ns of the host's accounting;
+// MaxRSS, in KiB, and the faults are known once the thread is destroyed.
+type Stats struct {
+	User, System         int64
+	MinFaults, MajFaults int64
+	MaxRSS               int64
+}
+
+// Stats returns what the thread has used so far.
+func (t *Thread) Stats() Stats {
+	if t.dead {
+		return t.final
+	}
+	// The clock of a process's CPU time is made of its number.
+	var ts unix.Timespec
+	if unix.ClockGettime(int32(^t.pid<<3|2), &ts) != nil {
+		return Stats{}
+	}
+	return Stats{User: ts.Nano()}
 }
 
 // Park lets go of the thread, so that another CPU may Adopt it: it waits in

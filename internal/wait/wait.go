@@ -215,3 +215,19 @@ func (q *Queue) until(t Task, mask Events, deadline int64, exclusive bool, cond 
 	}
 	return nil
 }
+
+// UntilKillable is Until that only a fatal signal interrupts.
+func (q *Queue) UntilKillable(t Task, cond func() bool) error {
+	if cond() {
+		return nil
+	}
+	e := Entry{Notify: func(*Entry, Events) bool { t.Wakeup(); return true }}
+	q.Add(&e, All)
+	defer e.Remove()
+	for !cond() {
+		if err := t.SleepKillable(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

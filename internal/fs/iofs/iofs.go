@@ -1,0 +1,291 @@
+// Package iofs makes the embedding program's files (its standard streams)
+// open files of the guest.
+//
+// A host file that may block is never read or written unless it is ready; a
+// goroutine of its own watches it while somebody waits. It takes the kernel
+// lock to tell.
+package iofs
+
+import (
+	"os"
+	"sync"
+
+	"github.com/sysemu/sysemu/internal/vfs"
+	"github.com/sysemu/sysemu/internal/wait"
+	"golang.org/x/sys/unix"
+)
+
+// File is a host file. It implements vfs.Inode and vfs.Impl.
+type File struct {
+	vfs.Node
+	lock  sync.Locker
+	fd    int
+	attr  vfs.Attr
+	plain bool // a regular file or the like: always ready
+
+	queue    wait.Queue
+	watching wait.Events // what the watcher waits for
+	stop     int         // eventfd that ends the watcher, -1 = none
+	watcher  sync.WaitGroup
+	opens    int
+}
+
+// New returns f as a guest's file. lock is the kernel lock. The host file
+// stays the caller's, and open until Close.
+func New(f *os.File, lock sync.Locker) (*File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	h := &File{lock: lock, fd: fd, stop: -1}
+	h.attr = vfs.Attr{Dev: st.Dev, Ino: st.Ino, Nlink: 1, Mode: st.Mode, UID: st.Uid, GID: st.Gid, Rdev: st.Rdev,
+		Size: st.Size, BlockSize: 4096, Blocks: st.Blocks, Atime: st.Atim.Nano(), Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano()}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFBLK, unix.S_IFDIR:
+		h.plain = true
+	case unix.S_IFCHR:
+		// Null, zero and their like do not block; terminals do.
+		_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		h.plain = err != nil
+	}
+	return h, nil
+}
+
+// Flags are the access mode the host file was opened with.
+func (h *File) Flags() int {
+	fl, err := unix.FcntlInt(uintptr(h.fd), unix.F_GETFL, 0)
+	if err != nil {
+		return unix.O_RDWR
+	}
+	return fl & (unix.O_ACCMODE | unix.O_APPEND)
+}
+
+// Open returns a description of the file.
+func (h *File) Open() *vfs.File {
+	h.opens++
+	return vfs.NewFile(vfs.Path{}, h, h, h.Flags())
+}
+
+// Attr implements vfs.Inode.
+func (h *File) Attr(vfs.Context) (vfs.Attr, error) {
+	a := h.attr
+	if h.plain {
+		var st unix.Stat_t
+		if unix.Fstat(h.fd, &st) == nil {
+			a.Size, a.Blocks, a.Mtime = st.Size, st.Blocks, st.Mtim.Nano()
+		}
+	}
+	return a, nil
+}
+
+// Name is what /proc/PID/fd shows.
+func (h *File) Name() string {
+	switch h.attr.Mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		return "pipe:[" + utoa(h.attr.Ino) + "]"
+	case unix.S_IFSOCK:
+		return "socket:[" + utoa(h.attr.Ino) + "]"
+	}
+	if s, err := os.Readlink("/proc/self/fd/" + utoa(uint64(h.fd))); err == nil {
+		return s
+	}
+	return "host:[" + utoa(h.attr.Ino) + "]"
+}
+
+func utoa(n uint64) string {
+	var b [20]byte
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return string(b[i:])
+		}
+	}
+}
+
+// ready asks the host what can be done now.
+func (h *File) ready(ev wait.Events) wait.Events {
+	if h.plain {
+		return ev & (wait.Readable | wait.Writable)
+	}
+	fds := []unix.PollFd{{Fd: int32(h.fd), Events: int16(ev)}}
+	if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
+		return 0
+	}
+	return wait.Events(uint16(fds[0].Revents))
+}
+
+// Read implements vfs.Reader: at the host file's own offset.
+func (h *File) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error) {
+	if err := h.await(ctx, f, wait.Readable|wait.Hup); err != nil {
+		return 0, err
+	}
+	n, err := unix.Read(h.fd, p)
+	return max(n, 0), err
+}
+
+// Write implements vfs.Writer. What may block is written in pieces that a
+// ready pipe takes whole.
+func (h *File) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error) {
+	const piece = 4096 // PIPE_BUF
+	if h.plain {
+		n, err := unix.Write(h.fd, p)
+		return max(n, 0), err
+	}
+	done := 0
+	for {
+		if err := h.await(ctx, f, wait.Writable); err != nil {
+			if done > 0 {
+				return done, nil
+			}
+			return 0, err
+		}
+		n, err := unix.Write(h.fd, p[done:min(len(p), done+piece)])
+		if n > 0 {
+			done += n
+		}
+		if err == unix.EAGAIN {
+			continue // the host file is non-blocking, and filled up meanwhile
+		}
+		if err != nil {
+			if done > 0 {
+				return done, nil
+			}
+			return 0, err
+		}
+		if done == len(p) {
+			return done, nil
+		}
+	}
+}
+
+// await sleeps until one of the events is there.
+func (h *File) await(ctx vfs.Context, f *vfs.File, ev wait.Events) error {
+	if h.ready(ev) != 0 {
+		return nil
+	}
+	if f.NonBlocking() {
+		return unix.EAGAIN
+	}
+	return h.queue.Until(ctx, ev, 0, func() bool {
+		if h.ready(ev) != 0 {
+			return true
+		}
+		h.watch(ev)
+		return false
+	})
+}
+
+// Poll implements vfs.Poller.
+func (h *File) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {
+	if h.plain {
+		return wait.Readable | wait.Writable, nil
+	}
+	const all = wait.Readable | wait.Writable | wait.Pri | wait.RdHup
+	ev := h.ready(all)
+	want := wait.Events(0)
+	if f := h.Flags() & unix.O_ACCMODE; f != unix.O_WRONLY && ev&wait.In == 0 {
+		want |= wait.Readable
+	}
+	if f := h.Flags() & unix.O_ACCMODE; f != unix.O_RDONLY && ev&wait.Out == 0 {
+		want |= wait.Writable
+	}
+	if want != 0 && ev&(wait.Err|wait.Hup) == 0 {
+		h.watch(want)
+	}
+	return ev, &h.queue
+}
+
+// watch has a goroutine wake the queue when one of the events comes.
+func (h *File) watch(ev wait.Events) {
+	if h.watching&ev == ev {
+		return
+	}
+	h.endWatch()
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return
+	}
+	h.watching |= ev
+	h.stop = stop
+	want := h.watching
+	h.watcher.Add(1)
+	go func() {
+		defer h.watcher.Done()
+		defer unix.Close(stop)
+		fds := []unix.PollFd{{Fd: int32(h.fd), Events: int16(want)}, {Fd: int32(stop), Events: unix.POLLIN}}
+		for {
+			_, err := unix.Poll(fds, -1)
+			if err == unix.EINTR {
+				continue
+			}
+			break
+		}
+		if fds[1].Revents != 0 {
+			return
+		}
+		h.lock.Lock()
+		defer h.lock.Unlock()
+		if h.stop == stop {
+			h.stop, h.watching = -1, 0
+		}
+		h.queue.Wake(wait.Events(uint16(fds[0].Revents)) | wait.Err)
+	}()
+}
+
+// endWatch tells the watcher to go; it does so on its own time.
+func (h *File) endWatch() {
+	if h.stop >= 0 {
+		unix.Write(h.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		h.stop, h.watching = -1, 0
+	}
+}
+
+// Ioctl implements vfs.Ioctler: what a terminal says of itself.
+func (h *File) Ioctl(ctx vfs.Context, f *vfs.File, cmd uint32, arg uint64, mem vfs.Memory) (uint64, error) {
+	switch cmd {
+	case unix.TIOCINQ:
+		n, err := unix.IoctlGetInt(h.fd, unix.TIOCINQ)
+		if err != nil {
+			return 0, err
+		}
+		return 0, mem.WriteMem(arg, []byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
+	}
+	return 0, unix.ENOTTY
+}
+
+// Seek implements vfs.Seeker for regular files: the offset is the host's.
+func (h *File) Seek(ctx vfs.Context, f *vfs.File, off int64, whence int) (int64, error) {
+	return unix.Seek(h.fd, off, whence)
+}
+
+// Sync implements vfs.Syncer.
+func (h *File) Sync(vfs.Context, *vfs.File, bool) error {
+	if err := unix.Fsync(h.fd); err != nil && err != unix.EROFS {
+		return err
+	}
+	return nil
+}
+
+// Release implements vfs.Impl.
+func (h *File) Release(vfs.Context) {
+	if h.opens--; h.opens == 0 {
+		h.endWatch()
+	}
+}
+
+// Close ends the file: to be called without the kernel lock, when no guest
+// uses it any more.
+func (h *File) Close() {
+	h.lock.Lock()
+	h.endWatch()
+	h.lock.Unlock()
+	h.watcher.Wait()
+	unix.Close(h.fd)
+}
