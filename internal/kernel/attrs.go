@@ -1,0 +1,23 @@
+package kernel
+
+// addrNoRandomize is ADDR_NO_RANDOMIZE of personality(2).
+const addrNoRandomize = 0x0040000
+
+// taskAttrs are settings that are kept to be read back, or that matter to one
+// call only.
+type taskAttrs struct {
+	personality uint32
+	nice        int
+	policy      int
+	rtPriority  int
+	affinity    []byte // nil = all
+	timerSlack  uint64
+	pdeathsig   int
+	ioprio      int
+}
+
+// fork is what a child has of them.
+func (a taskAttrs) fork() taskAttrs {
+	a.pdeathsig = 0
+	return a
+}

@@ -1,0 +1,184 @@
+package kernel
+
+import (
+	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// newBootTask makes init: process 1. It runs nothing; it adopts orphans, and
+// is the caller where the kernel itself uses the file system.
+func newBootTask(k *Kernel) *Task {
+	p := &Process{k: k, pid: 1, sig: &sigHandlers{refs: 1}, limits: defaultLimits(k.cfg), dumpable: 1, started: k.clock.Monotonic()}
+	t := &Task{k: k, p: p, tid: 1, cred: NewCred(0, 0, nil), comm: "init", fs: &fsInfo{umask: 0o22, refs: 1}, state: dead}
+	s := &Session{id: 1, leader: p}
+	k.init = p
+	k.pids.procs[1] = p
+	p.join(1, s)
+	k.pids.last = 1
+	return t
+}
+
+func defaultLimits(cfg Config) (l [16]unix.Rlimit) {
+	const inf = ^uint64(0)
+	for i := range l {
+		l[i] = unix.Rlimit{Cur: inf, Max: inf}
+	}
+	set := func(i int, cur, max uint64) { l[i] = unix.Rlimit{Cur: cur, Max: max} }
+	set(unix.RLIMIT_STACK, 8<<20, inf)
+	set(unix.RLIMIT_CORE, 0, inf)
+	set(unix.RLIMIT_NPROC, uint64(cfg.PIDs), uint64(cfg.PIDs))
+	set(unix.RLIMIT_NOFILE, 1024, 1<<20)
+	set(unix.RLIMIT_MEMLOCK, 8<<20, 8<<20)
+	set(unix.RLIMIT_SIGPENDING, 95000, 95000)
+	set(unix.RLIMIT_MSGQUEUE, 819200, 819200)
+	set(unix.RLIMIT_NICE, 0, 0)
+	set(unix.RLIMIT_RTPRIO, 0, 0)
+	return l
+}
+
+// Start describes a program to be started.
+type Start struct {
+	Path    string // looked up in the guest's tree
+	Args    []string
+	Env     []string
+	Dir     string // "" = /
+	Files   []*vfs.File
+	Cred    *Cred // nil = uid 0 with all capabilities
+	Setsid  bool
+	Limits  map[int]unix.Rlimit
+	Prepare func(t *Task) error // runs as the new task before exec; nil = nothing
+}
+
+// Program is a started program.
+type Program struct {
+	p    *Process
+	k    *Kernel
+	done chan struct{}
+	err  error
+	code int
+	use  usage
+}
+
+// Start starts a program as a child of init. It returns when exec has
+// succeeded or failed; the error is then exec's.
+func (k *Kernel) Start(s Start) (*Program, error) {
+	k.mu.Lock()
+	if k.closing {
+		k.mu.Unlock()
+		return nil, ErrClosed
+	}
+	tid, err := k.pids.alloc()
+	if err != nil {
+		k.mu.Unlock()
+		return nil, err
+	}
+	c := k.cpus[0]
+	cred := s.Cred
+	if cred == nil {
+		cred = NewCred(0, 0, nil)
+	}
+	t := &Task{k: k, cpu: c, tid: tid, cred: cred, comm: "sysemu", started: k.clock.Monotonic(), mm: mm.New(), state: ready}
+	p := &Process{k: k, pid: tid, leader: t, threads: []*Task{t}, sig: &sigHandlers{refs: 1}, limits: k.init.limits,
+		exitSignal: int(unix.SIGCHLD), started: t.started, dumpable: 1}
+	for i, l := range s.Limits {
+		p.limits[i] = l
+	}
+	t.p = p
+	p.setParent(k.init)
+	k.pids.tasks[tid], k.pids.procs[tid] = t, p
+	p.join(tid, &Session{id: tid, leader: p})
+	root := k.ns.Root()
+	t.fs = &fsInfo{root: root, cwd: root.Ref(), umask: 0o22, refs: 1}
+	t.files = vfs.NewFDTable()
+	prog := &Program{p: p, k: k, done: make(chan struct{})}
+	started := make(chan error, 1)
+	p.onExit = func() {
+		prog.code, prog.use = p.exitCode, p.totalUsage()
+		prog.use.add(p.childrenUsage)
+		close(prog.done)
+	}
+	t.first = func() {
+		err := t.begin(s)
+		if err != nil {
+			p.exitGroup(127 << 8)
+		}
+		started <- err
+	}
+	t.work = true
+	c.ready.push(t)
+	c.poke()
+	k.mu.Unlock()
+	if err := <-started; err != nil {
+		<-prog.done
+		return nil, err
+	}
+	return prog, nil
+}
+
+// begin is what a started program's task does first.
+func (t *Task) begin(s Start) error {
+	for i, f := range s.Files {
+		if f != nil {
+			t.files.Set(t, f.Ref(), i, false)
+		}
+	}
+	if s.Dir != "" {
+		p, err := vfs.Walk(t, t.atCwd(), s.Dir, vfs.Follow|vfs.Directory, 0)
+		if err != nil {
+			return &DirError{s.Dir, err}
+		}
+		t.fs.cwd.Unref()
+		t.fs.cwd = p
+	}
+	if s.Prepare != nil {
+		if err := s.Prepare(t); err != nil {
+			return err
+		}
+	}
+	th, err := t.cpu.hw.NewSpace()
+	if err != nil {
+		return err
+	}
+	t.th = th // exec replaces it
+	return t.exec(t.atCwd(), s.Path, s.Path, vfs.Follow, s.Args, s.Env)
+}
+
+// DirError says that a program's working directory cannot be entered.
+type DirError struct {
+	Dir string
+	Err error
+}
+
+func (e *DirError) Error() string { return "working directory " + e.Dir + ": " + e.Err.Error() }
+func (e *DirError) Unwrap() error { return e.Err }
+
+// PID is the program's process number inside.
+func (g *Program) PID() int { return g.p.pid }
+
+// Done is closed when the program has ended.
+func (g *Program) Done() <-chan struct{} { return g.done }
+
+// Wait waits for the end and returns the wait status.
+func (g *Program) Wait() unix.WaitStatus {
+	<-g.done
+	return unix.WaitStatus(g.code)
+}
+
+// Usage is what the program and the children it waited for have used; after
+// its end.
+func (g *Program) Usage() unix.Rusage { return g.use.rusage() }
+
+// Signal sends a signal to the program.
+func (g *Program) Signal(sig int) error {
+	g.k.mu.Lock()
+	defer g.k.mu.Unlock()
+	if g.p.zombie {
+		return unix.ESRCH
+	}
+	g.k.sendProcess(g.p, sigInfo{Signo: int32(sig), Code: siUser})
+	return nil
+}
+
+var _ = machine.Syscall

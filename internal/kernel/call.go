@@ -1,0 +1,259 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/wait"
+	"golang.org/x/sys/unix"
+)
+
+// Handler serves system calls. What it returns is the call's result, or an
+// error: a unix.Errno as the guest sees it.
+type Handler interface {
+	ServeCall(c *Call) (uint64, error)
+}
+
+// Call is a system call in progress.
+type Call struct {
+	Task *Task
+	Arch abi.Arch
+	Nr   int
+	Args [6]uint64
+	Desc *abi.Call // nil: no such number
+}
+
+// Name is the call's name, or syscall_N.
+func (c *Call) Name() string {
+	if c.Desc != nil {
+		return c.Desc.Name
+	}
+	return fmt.Sprintf("syscall_%d", c.Nr)
+}
+
+func (c *Call) String() string {
+	var b strings.Builder
+	b.WriteString(c.Name())
+	n := len(c.Args)
+	if c.Desc != nil {
+		n = min(n, len(c.Desc.Args))
+	}
+	for i, a := range c.Args[:n] {
+		b.WriteString(map[bool]string{true: "(", false: ", "}[i == 0])
+		fmt.Fprintf(&b, "%#x", a)
+	}
+	if n == 0 {
+		b.WriteString("(")
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// tableHandler is the kernel's own table: the innermost handler.
+type tableHandler struct{}
+
+// ServeCall takes the lock that user handlers run without.
+func (tableHandler) ServeCall(c *Call) (uint64, error) {
+	c.Task.k.mu.Lock()
+	defer c.Task.k.mu.Unlock()
+	return c.Task.serve(c)
+}
+
+// serve looks the call up and runs it.
+func (t *Task) serve(c *Call) (uint64, error) {
+	if f := lookup(c.Arch, c.Nr); f != nil {
+		return f(t, &c.Args)
+	}
+	t.k.unsupported[c.Name()]++
+	return 0, unix.ENOSYS
+}
+
+// syscall serves the call that the task has just made.
+func (t *Task) syscall(arch abi.Arch) {
+	r := t.th.Regs()
+	c := &t.call
+	c.Task, c.Arch, c.Nr = t, arch, int(int32(r.Orig_rax))
+	if arch == abi.AMD64 {
+		c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}
+	} else {
+		c.Args = [6]uint64{r.Rbx & low32, r.Rcx & low32, r.Rdx & low32, r.Rsi & low32, r.Rdi & low32, r.Rbp & low32}
+	}
+	var v uint64
+	var err error
+	if h := t.k.handler; h == nil {
+		v, err = t.serve(c)
+	} else {
+		c.Desc = abi.ByNumber(arch, c.Nr)
+		t.k.mu.Unlock()
+		v, err = t.serveUser(h, c)
+		t.k.mu.Lock()
+	}
+	t.finish(v, err)
+}
+
+const low32 = 1<<32 - 1
+
+// serveUser runs a user's handler. The lock is free meanwhile, and held again
+// when a panic goes on up.
+func (t *Task) serveUser(h Handler, c *Call) (v uint64, err error) {
+	ok := false
+	defer func() {
+		if !ok {
+			t.k.mu.Lock()
+		}
+	}()
+	v, err = h.ServeCall(c)
+	ok = true
+	return
+}
+
+// finish puts a call's outcome into the guest's registers.
+func (t *Task) finish(v uint64, err error) {
+	if t.noResult {
+		t.noResult = false
+		return
+	}
+	if t.exited {
+		return
+	}
+	if err != nil {
+		var interrupted *wait.Interrupted
+		var errno unix.Errno
+		switch {
+		case errors.As(err, &interrupted):
+			t.interruptd, t.restart = true, interrupted.Kind
+			t.work = true
+			errno = unix.EINTR
+		case errors.As(err, &errno):
+		default:
+			t.k.report("sysemu: %s: %v (the guest gets EIO)", &t.call, err)
+			errno = unix.EIO
+		}
+		v = -uint64(errno)
+	}
+	if t.call.Arch == abi.I386 {
+		v = uint64(int64(int32(v)))
+	}
+	t.th.SetResult(v)
+}
+
+// vsyscall serves a call to the legacy vsyscall page.
+func (t *Task) vsyscall() {
+	r := t.th.Regs()
+	c := &t.call
+	c.Task, c.Arch, c.Nr = t, abi.AMD64, int(r.Rax)
+	c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx}
+	switch c.Nr {
+	case unix.SYS_GETTIMEOFDAY, unix.SYS_TIME, unix.SYS_GETCPU:
+		v, err := t.serve(c)
+		t.finish(v, err)
+	default:
+		t.force(kernelSignal(int(unix.SIGSYS)))
+	}
+}
+
+// callFunc is a handler as the table holds it: arguments are decoded by
+// closures that the functions below make.
+type callFunc func(t *Task, a *[6]uint64) (uint64, error)
+
+// calls is a family's part of the table, by name.
+type calls map[string]callFunc
+
+// arg is what an argument register decodes to: integers are cut to their
+// width, pointers are typed by Ptr and its kin.
+type arg interface {
+	~int32 | ~uint32 | ~int64 | ~uint64 | ~int | ~uint16
+}
+
+// e0 to e6 make table entries of handlers that only succeed or fail; r0 to r6
+// of those with a result.
+func e0(f func(*Task) error) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { return 0, f(t) }
+}
+func e1[A arg](f func(*Task, A) error) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { return 0, f(t, A(a[0])) }
+}
+func e2[A, B arg](f func(*Task, A, B) error) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { return 0, f(t, A(a[0]), B(a[1])) }
+}
+func e3[A, B, C arg](f func(*Task, A, B, C) error) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { return 0, f(t, A(a[0]), B(a[1]), C(a[2])) }
+}
+func e4[A, B, C, D arg](f func(*Task, A, B, C, D) error) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { return 0, f(t, A(a[0]), B(a[1]), C(a[2]), D(a[3])) }
+}
+func e5[A, B, C, D, E arg](f func(*Task, A, B, C, D, E) error) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) {
+		return 0, f(t, A(a[0]), B(a[1]), C(a[2]), D(a[3]), E(a[4]))
+	}
+}
+func r0[R arg](f func(*Task) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { v, err := f(t); return uint64(v), err }
+}
+func r1[A, R arg](f func(*Task, A) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { v, err := f(t, A(a[0])); return uint64(v), err }
+}
+func r2[A, B, R arg](f func(*Task, A, B) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) { v, err := f(t, A(a[0]), B(a[1])); return uint64(v), err }
+}
+func r3[A, B, C, R arg](f func(*Task, A, B, C) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) {
+		v, err := f(t, A(a[0]), B(a[1]), C(a[2]))
+		return uint64(v), err
+	}
+}
+func r4[A, B, C, D, R arg](f func(*Task, A, B, C, D) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) {
+		v, err := f(t, A(a[0]), B(a[1]), C(a[2]), D(a[3]))
+		return uint64(v), err
+	}
+}
+func r5[A, B, C, D, E, R arg](f func(*Task, A, B, C, D, E) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) {
+		v, err := f(t, A(a[0]), B(a[1]), C(a[2]), D(a[3]), E(a[4]))
+		return uint64(v), err
+	}
+}
+func r6[A, B, C, D, E, F, R arg](f func(*Task, A, B, C, D, E, F) (R, error)) callFunc {
+	return func(t *Task, a *[6]uint64) (uint64, error) {
+		v, err := f(t, A(a[0]), B(a[1]), C(a[2]), D(a[3]), E(a[4]), F(a[5]))
+		return uint64(v), err
+	}
+}
+
+// families are the parts of the table; each stands in the file of its noun.
+var families = []calls{}
+
+// The table by number, made of the families and package abi's list.
+var amd64Table []callFunc
+
+func lookup(arch abi.Arch, nr int) callFunc {
+	if arch == abi.AMD64 && uint(nr) < uint(len(amd64Table)) {
+		return amd64Table[nr]
+	}
+	return nil
+}
+
+// addFamily is called by init functions, one a family.
+func addFamily(c calls) {
+	families = append(families, c)
+	for name, f := range c {
+		d := abi.ByName(name)
+		if d == nil {
+			panic("kernel: no system call is named " + name)
+		}
+		nr := d.AMD64
+		if nr < 0 {
+			continue
+		}
+		for len(amd64Table) <= nr {
+			amd64Table = append(amd64Table, nil)
+		}
+		if amd64Table[nr] != nil {
+			panic("kernel: two handlers for " + name)
+		}
+		amd64Table[nr] = f
+	}
+}

@@ -1,0 +1,337 @@
+package kernel
+
+import (
+	"iter"
+	"runtime"
+	"time"
+
+	"github.com/sysemu/sysemu/internal/machine"
+)
+
+// CPU is a virtual CPU: one goroutine locked to its thread. It takes ready
+// tasks in turn and runs each until it sleeps, ends or has used its slice.
+//
+// A task's kernel code runs on a coroutine of this thread, its kernel stack.
+// A task that sleeps in the kernel keeps its stack and so stays with this CPU;
+// one that is in user mode has none and may go to another.
+type CPU struct {
+	k       *Kernel
+	id      int
+	hw      *machine.CPU
+	ready   taskList
+	current *Task
+	resched bool // current should give way; also set with a kick
+	idle    bool
+	wake    chan struct{} // capacity 1: something for an idle CPU
+	inbox   []func()      // to run on this CPU's thread, lock held
+	spare   []*kstack
+	stacks  int // alive
+
+	seq     uint64 // dispatches; the ticker's sign of progress
+	tickSeq uint64 // seq at the last tick
+}
+
+func newCPU(k *Kernel, id int) *CPU {
+	return &CPU{k: k, id: id, wake: make(chan struct{}, 1)}
+}
+
+// main is the CPU's life.
+func (c *CPU) main(zygote *machine.Thread, started chan<- error) {
+	k := c.k
+	defer k.stopped.Done()
+	machine.LockThread() // never unlocked: the thread ends with the goroutine
+	hw, err := k.hw.NewCPU(c.id, zygote)
+	if err != nil {
+		started <- err
+		return
+	}
+	c.hw = hw
+	started <- nil
+	k.mu.Lock()
+	for {
+		for len(c.inbox) > 0 {
+			f := c.inbox[0]
+			c.inbox = c.inbox[1:]
+			f()
+		}
+		t := c.ready.pop()
+		if t == nil {
+			if k.closing && k.pids.count() == 0 {
+				break
+			}
+			c.sleep()
+			continue
+		}
+		c.dispatch(t)
+	}
+	for _, s := range c.spare {
+		s.stop()
+	}
+	k.mu.Unlock()
+	c.hw.Close()
+	// Other CPUs may be waiting for the last task to go.
+	k.mu.Lock()
+	for _, o := range k.cpus {
+		o.poke()
+	}
+	k.mu.Unlock()
+}
+
+// sleep waits until there is something to do. An idle CPU uses no host CPU.
+func (c *CPU) sleep() {
+	c.idle = true
+	c.k.mu.Unlock()
+	<-c.wake
+	c.k.mu.Lock()
+	c.idle = false
+}
+
+// poke wakes the CPU if it is idle, or makes its guest come out.
+func (c *CPU) poke() {
+	if c.idle {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+		return
+	}
+	c.resched = true
+	if t := c.current; t != nil && t.th != nil {
+		t.th.Kick()
+	}
+}
+
+// call runs f on the CPU's thread and waits for it. Not for kernel code.
+func (c *CPU) call(f func()) {
+	done := make(chan struct{})
+	c.k.mu.Lock()
+	c.inbox = append(c.inbox, func() { f(); close(done) })
+	c.poke()
+	c.k.mu.Unlock()
+	<-done
+}
+
+// dispatch lets t run until it sleeps, ends, or gives way.
+func (c *CPU) dispatch(t *Task) {
+	if t.stack == nil {
+		if t.th != nil && t.th.CPU() != c.hw {
+			if err := t.th.Adopt(c.hw); err != nil {
+				t.th.Destroy() // it runs into Died
+			}
+		}
+		t.cpu = c
+		t.stack = c.getStack()
+		t.stack.task = t
+	}
+	c.current = t
+	c.resched = c.k.closing
+	c.seq++
+	t.state = running
+	if !c.k.ticking {
+		c.k.startTicker()
+	}
+	s := t.stack
+	s.resume()
+	c.current = nil
+	if s.task == nil {
+		c.spare = append(c.spare, s)
+	}
+	if t.state == running { // gave way
+		t.state = ready
+		t.readySince = c.k.clock.Monotonic()
+		if to := t.moveTo; to != nil {
+			t.moveTo = nil
+			c.handOver(t, to)
+			return
+		}
+		c.ready.push(t)
+	}
+}
+
+// handOver gives a task in user mode to another CPU.
+func (c *CPU) handOver(t *Task, to *CPU) {
+	if t.th != nil && t.th.CPU() == c.hw {
+		if err := t.th.Park(); err != nil {
+			t.th.Destroy()
+		}
+	}
+	to.ready.push(t)
+	to.poke()
+}
+
+const (
+	tick = 4 * time.Millisecond
+	// slice is how long a task may keep others of its CPU waiting.
+	slice = 2 // ticks
+	// patience is how long a task waits before it is moved to an idle CPU:
+	// longer than a fork and wait takes, since moving costs more than that.
+	patience = 2 * time.Millisecond
+)
+
+// startTicker begins the time slices; they end when all CPUs are idle.
+func (k *Kernel) startTicker() {
+	k.ticking = true
+	k.stopped.Add(1)
+	go func() {
+		defer k.stopped.Done()
+		idle := 0
+		for {
+			time.Sleep(tick)
+			k.mu.Lock()
+			if k.tickAll() {
+				idle = 0
+			} else if idle++; idle > 16 {
+				k.ticking = false
+				k.mu.Unlock()
+				return
+			}
+			k.mu.Unlock()
+		}
+	}()
+}
+
+// tickAll looks at every CPU: a task that has run since the last tick with
+// others waiting gives way, and one that has waited long goes to an idle CPU.
+// It reports whether any CPU was at work.
+func (k *Kernel) tickAll() bool {
+	now := k.clock.Monotonic()
+	busy := false
+	for _, c := range k.cpus {
+		if c.current == nil && c.ready.empty() {
+			continue
+		}
+		busy = true
+		if t := c.current; t != nil {
+			t.tick(now)
+		}
+		if c.ready.empty() {
+			continue
+		}
+		if c.seq == c.tickSeq {
+			c.poke()
+		}
+		c.tickSeq = c.seq
+		if to := k.idleCPU(); to != nil {
+			// The thread must be let go of by its own CPU.
+			if t := c.ready.find(func(t *Task) bool {
+				return t.stack == nil && time.Duration(now-t.readySince) > patience
+			}); t != nil {
+				c.inbox = append(c.inbox, func() {
+					if c.ready.remove(t) {
+						c.handOver(t, to)
+					}
+				})
+				c.poke()
+			}
+		}
+	}
+	return busy
+}
+
+func (k *Kernel) idleCPU() *CPU {
+	for _, c := range k.cpus {
+		if c.idle && c.ready.empty() {
+			return c
+		}
+	}
+	return nil
+}
+
+// kstack is a kernel stack: a coroutine that serves one task after another.
+// It is made, resumed and stopped on its CPU's thread only.
+type kstack struct {
+	task  *Task
+	next  func() (struct{}, bool)
+	end   func()
+	yield func(struct{}) bool
+}
+
+func (c *CPU) getStack() *kstack {
+	if n := len(c.spare); n > 0 {
+		s := c.spare[n-1]
+		c.spare = c.spare[:n-1]
+		return s
+	}
+	s := &kstack{}
+	s.next, s.end = iter.Pull(func(yield func(struct{}) bool) {
+		s.yield = yield
+		for {
+			t := s.task
+			t.main()
+			t.stack = nil
+			s.task = nil
+			if !yield(struct{}{}) {
+				return
+			}
+		}
+	})
+	c.stacks++
+	return s
+}
+
+func (s *kstack) resume() { s.next() }
+func (s *kstack) stop()   { s.end() }
+
+// park leaves the kernel stack as it is until the task is resumed.
+func (s *kstack) park() {
+	if !s.yield(struct{}{}) {
+		// stop is called on spare stacks only.
+		runtime.Goexit()
+	}
+}
+
+// taskList is a queue of ready tasks.
+type taskList struct{ head, tail *Task }
+
+func (l *taskList) empty() bool { return l.head == nil }
+
+func (l *taskList) push(t *Task) {
+	t.nextReady = nil
+	if l.tail == nil {
+		l.head = t
+	} else {
+		l.tail.nextReady = t
+	}
+	l.tail = t
+}
+
+func (l *taskList) pop() *Task {
+	t := l.head
+	if t != nil {
+		l.head = t.nextReady
+		if l.head == nil {
+			l.tail = nil
+		}
+		t.nextReady = nil
+	}
+	return t
+}
+
+func (l *taskList) find(ok func(*Task) bool) *Task {
+	for t := l.head; t != nil; t = t.nextReady {
+		if ok(t) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (l *taskList) remove(t *Task) bool {
+	var prev *Task
+	for x := l.head; x != nil; prev, x = x, x.nextReady {
+		if x != t {
+			continue
+		}
+		if prev == nil {
+			l.head = x.nextReady
+		} else {
+			prev.nextReady = x.nextReady
+		}
+		if l.tail == x {
+			l.tail = prev
+		}
+		x.nextReady = nil
+		return true
+	}
+	return false
+}

@@ -1,0 +1,495 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+	"path"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/loader"
+	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/vfs"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	addFamily(calls{
+		"execve":   e3(sysExecve),
+		"execveat": e5(sysExecveat),
+	})
+}
+
+func sysExecve(t *Task, name Str, argv, envp Ptr[Addr]) error {
+	return sysExecveat(t, unix.AT_FDCWD, name, argv, envp, 0)
+}
+
+func sysExecveat(t *Task, dir FD, name Str, argv, envp Ptr[Addr], flags int32) error {
+	if flags&^(unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW) != 0 {
+		return unix.EINVAL
+	}
+	file, err := name.In(t)
+	if err != nil {
+		return err
+	}
+	at, err := t.at(dir, file)
+	if err != nil {
+		return err
+	}
+	defer at.Dir.Unref()
+	budget := loader.NewArgBudget(t.p.limits[unix.RLIMIT_STACK].Cur)
+	args, err := t.copyInStrings(argv, budget)
+	if err != nil {
+		return err
+	}
+	env, err := t.copyInStrings(envp, budget)
+	if err != nil {
+		return err
+	}
+	wf := vfs.Follow
+	if flags&unix.AT_SYMLINK_NOFOLLOW != 0 {
+		wf = 0
+	}
+	if flags&unix.AT_EMPTY_PATH != 0 {
+		wf |= vfs.Empty
+	}
+	// The name that scripts and AT_EXECFN see.
+	shown := file
+	if dir != unix.AT_FDCWD && !path.IsAbs(file) {
+		shown = "/dev/fd/" + itoa(int(dir))
+		if file != "" {
+			shown += "/" + file
+		}
+	}
+	t.noResult = true
+	switch err := t.exec(at, file, shown, wf, args, env).(type) {
+	case nil:
+	case lateError:
+		// Linux has given up the old program by then.
+		t.p.exitGroup(int(unix.SIGSEGV))
+	default:
+		t.noResult = false
+		return err
+	}
+	return nil
+}
+
+// copyInStrings reads a NULL-terminated array of strings, as long as budget
+// allows.
+func (t *Task) copyInStrings(p Ptr[Addr], budget *loader.ArgBudget) ([]string, error) {
+	if p == 0 {
+		return nil, nil
+	}
+	var list []string
+	for i := 0; ; i++ {
+		a, err := p.At(i).In(t)
+		if err != nil {
+			return nil, err
+		}
+		if a == 0 {
+			return list, nil
+		}
+		s, err := t.copyInString(uint64(a), loader.MaxArgStrlen)
+		if err != nil {
+			return nil, err
+		}
+		if err := budget.Pointers(1); err != nil {
+			return nil, err
+		}
+		if err := budget.String(len(s)); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+}
+
+// program is an opened file that is being made a process of.
+type program struct {
+	file   *vfs.File // the ELF file itself, held
+	interp *vfs.File // its dynamic loader, held, or nil
+	image  *loader.Image
+	ld     *loader.Image
+	argv   []string
+	cred   *Cred
+	secure bool
+	name   string // for comm
+}
+
+func (g *program) release(t *Task) {
+	for _, f := range []*vfs.File{g.file, g.interp} {
+		if f != nil {
+			f.AllowWrite()
+			f.Unref(t)
+		}
+	}
+}
+
+// fileReader reads a description as an io.ReaderAt.
+type fileReader struct {
+	t *Task
+	f *vfs.File
+}
+
+func (r fileReader) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	for n < len(p) {
+		k, err := r.f.Impl.(vfs.Reader).Read(r.t, r.f, p[n:], off+int64(n))
+		n += k
+		if err != nil {
+			return n, err
+		}
+		if k == 0 {
+			return n, io.EOF
+		}
+	}
+	return n, nil
+}
+
+// openProgram finds what is to be run: the file, or the interpreter that its
+// "#!" line names.
+func (t *Task) openProgram(at vfs.At, file, shown string, wf vfs.WalkFlags, argv []string) (*program, error) {
+	g := &program{argv: argv, cred: t.cred}
+	ok := false
+	defer func() {
+		if !ok {
+			g.release(t)
+		}
+	}()
+	name := shown
+	for depth := 0; ; depth++ {
+		f, err := vfs.OpenExec(t, at, file, wf, 0)
+		if err != nil {
+			return nil, err
+		}
+		g.file = f
+		if _, can := f.Impl.(vfs.Reader); !can {
+			return nil, unix.EACCES
+		}
+		if err := t.execCred(g, f); err != nil {
+			return nil, err
+		}
+		head, err := loader.ReadHead(fileReader{t, f})
+		if err != nil {
+			return nil, err
+		}
+		if depth == 0 {
+			g.name = path.Base(shown)
+		}
+		script, err := loader.ParseScript(head)
+		if err != nil {
+			return nil, err
+		}
+		if script == nil {
+			break
+		}
+		if depth == loader.MaxInterpreters {
+			return nil, unix.ELOOP
+		}
+		g.file = nil
+		f.AllowWrite()
+		f.Unref(t)
+		g.argv = script.Argv(name, g.argv)
+		file, name, wf = script.Interp, script.Interp, vfs.Follow
+		at = t.atCwd()
+	}
+	var err error
+	if g.image, err = loader.Parse(fileReader{t, g.file}); err != nil {
+		return nil, err
+	}
+	if g.image.Arch != abi.AMD64 {
+		return nil, unix.ENOEXEC // i386 programs: not yet
+	}
+	if g.image.HasInterp {
+		if g.interp, err = vfs.OpenExec(t, t.atCwd(), g.image.Interp, vfs.Follow, 0); err != nil {
+			return nil, err
+		}
+		if g.ld, err = loader.ParseInterpreter(fileReader{t, g.interp}, g.image.Arch); err != nil {
+			return nil, err
+		}
+	}
+	ok = true
+	return g, nil
+}
+
+// execCred works out the identity the program will have, credentials(7) and
+// capabilities(7).
+func (t *Task) execCred(g *program, f *vfs.File) error {
+	a, err := f.Inode.Attr(t)
+	if err != nil {
+		return err
+	}
+	c := t.cred.clone()
+	if !f.Path.Mount.Has(unix.MS_NOSUID) && !c.NoNewPrivs {
+		if a.Mode&unix.S_ISUID != 0 {
+			c.EUID = a.UID
+		}
+		if a.Mode&(unix.S_ISGID|unix.S_IXGRP) == unix.S_ISGID|unix.S_IXGRP {
+			c.EGID = a.GID
+		}
+	}
+	g.secure = c.EUID != c.UID || c.EGID != c.GID
+	c.SUID, c.SGID = c.EUID, c.EGID
+	c.fs.UID, c.fs.GID = c.EUID, c.EGID
+	const noRoot, noRootKeep = 1, 0
+	root := c.SecureBits&noRoot == 0 && (c.EUID == 0 || c.UID == 0)
+	changed := c.EUID != t.cred.EUID || c.EGID != t.cred.EGID
+	if changed {
+		c.Ambient = 0
+	}
+	if root {
+		c.Permitted = c.Bounding | c.Inheritable
+	} else {
+		c.Permitted = c.Ambient
+	}
+	switch {
+	case root && c.EUID == 0:
+		c.fs.Caps = c.Permitted
+	default:
+		c.fs.Caps = c.Ambient
+	}
+	c.SecureBits &^= 1 << 4 // SECBIT_KEEP_CAPS
+	g.cred = c
+	return nil
+}
+
+// exec makes the task run another program. Until all that can fail has been
+// done the old one is whole, so an error is just returned.
+func (t *Task) exec(at vfs.At, file, shown string, wf vfs.WalkFlags, argv, envp []string) error {
+	if len(argv) == 0 {
+		argv = []string{""} // as Linux since 5.18
+	}
+	g, err := t.openProgram(at, file, shown, wf, argv)
+	if err != nil {
+		return err
+	}
+	defer g.release(t)
+	th, err := t.cpu.hw.NewSpace()
+	if err != nil {
+		return unix.EAGAIN
+	}
+	s := mm.New()
+	if err := t.layOut(th, s, g, shown, envp); err != nil {
+		th.Destroy()
+		s.Release(t)
+		return lateError{err}
+	}
+	if err := t.killThreads(); err != nil {
+		th.Destroy()
+		s.Release(t)
+		return err
+	}
+	t.commitExec(th, s, g)
+	return nil
+}
+
+// lateError is one that Linux finds when the old program is gone already.
+type lateError struct{ error }
+
+func (e lateError) Unwrap() error { return e.error }
+
+// layOut maps the program into a new address space and sets its registers.
+func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string, envp []string) error {
+	l := t.p.limits[unix.RLIMIT_STACK].Cur
+	s.MaxStack = l
+	var random [56]byte
+	if _, err := io.ReadFull(t.k.random, random[:]); err != nil {
+		return unix.EIO
+	}
+	le := binary.LittleEndian
+	rnd := func(i int, bits uint) uint64 {
+		if t.attrs.personality&addrNoRandomize != 0 {
+			return 0
+		}
+		return le.Uint64(random[8*i:]) & (1<<bits - 1)
+	}
+	stackTop := uint64(mm.Top) - rnd(0, 22)<<12
+	gapSize := min(max(l, 128<<20), mm.Top/6*5) &^ (mm.PageSize - 1)
+	s.MmapTop = (stackTop-gapSize)&^(mm.PageSize-1) - 256*mm.PageSize - rnd(1, 28)<<12
+
+	bounds := loader.Bounds{Min: mm.Bottom, Max: mm.Top}
+	im, err := t.mapProgram(th, s, g, bounds, rnd(2, 28)<<12)
+	if err != nil {
+		return err
+	}
+	entry := im.Entry
+	var base uint64
+	if g.ld != nil {
+		span, err := g.ld.Span()
+		if err != nil {
+			return err
+		}
+		at, err := s.Room(span, g.ld.Alignment())
+		if err != nil {
+			return err
+		}
+		ld, err := g.ld.Place(at, bounds)
+		if err != nil {
+			return err
+		}
+		if err := s.MapImage(t, th, g.interp, ld); err != nil {
+			return err
+		}
+		base, entry = ld.Bias, ld.Entry
+	}
+	s.BrkStart = im.Brk + rnd(3, 13)<<12
+	s.Brk = s.BrkStart
+
+	vdso, vlo, vhi := t.k.hw.VDSO()
+	c := g.cred
+	prog := loader.Program{VDSO: vdso, MinSigStack: hostAux[abi.AT_MINSIGSTKSZ], HWCap: hostAux[abi.AT_HWCAP], HWCap2: hostAux[abi.AT_HWCAP2],
+		Base: base, UID: c.UID, EUID: c.EUID, GID: c.GID, EGID: c.EGID, Secure: g.secure}
+	auxv := prog.Auxv(g.image, im)
+	st := loader.Stack{Arch: g.image.Arch, Argv: g.argv, Envp: envp, ExecFn: shown, Random: [16]byte(random[40:56]), Auxv: auxv, Slide: rnd(4, 13) &^ 15}
+	pic, err := st.Build(stackTop)
+	if err != nil {
+		return err
+	}
+	if err := s.MapStack(t, th, stackTop, uint64(len(pic.Bytes)), g.image.Stack == loader.StackExec); err != nil {
+		return err
+	}
+	if _, err := th.WriteMem(pic.SP, pic.Bytes); err != nil {
+		return err
+	}
+	s.StartStack = pic.SP
+	for _, a := range auxv {
+		s.Auxv = append(s.Auxv, asBytes(&a)...)
+	}
+	s.ArgStart, s.ArgEnd, s.EnvStart, s.EnvEnd = pic.ArgStart, pic.ArgEnd, pic.EnvStart, pic.EnvEnd
+	s.StartCode, s.EndCode, s.StartData, s.EndData = im.StartCode, im.EndCode, im.StartData, im.EndData
+	if vdso != 0 {
+		if vdso > vlo {
+			s.Adjoin(t, vlo, vdso, unix.PROT_READ, "[vvar]")
+		}
+		s.Adjoin(t, vdso, vhi, unix.PROT_READ|unix.PROT_EXEC, "[vdso]")
+	}
+	r := th.EditRegs()
+	*r = machine.Regs{Rip: entry, Rsp: pic.SP, Cs: 0x33, Ss: 0x2b, Eflags: 0x202, Orig_rax: ^uint64(0)}
+	return nil
+}
+
+// mapProgram places the program itself and maps it.
+func (t *Task) mapProgram(th *machine.Thread, s *mm.Space, g *program, bounds loader.Bounds, slide uint64) (*loader.Placed, error) {
+	var base uint64
+	if g.image.Dynamic {
+		align := max(g.image.Alignment(), mm.PageSize)
+		base = 0x555555554000 + slide
+		if !g.image.HasInterp {
+			// A loader run by itself, or a static PIE: out of the way of
+			// what it may load.
+			span, err := g.image.Span()
+			if err != nil {
+				return nil, err
+			}
+			if base, err = s.Room(span, align); err != nil {
+				return nil, err
+			}
+		}
+		base = (base + align - 1) &^ (align - 1)
+	}
+	im, err := g.image.Place(base, bounds)
+	if err != nil {
+		return nil, err
+	}
+	return im, s.MapImage(t, th, g.file, im)
+}
+
+// killThreads ends the process's other threads, as exec does, and gives the
+// caller the leader's number.
+func (t *Task) killThreads() error {
+	p := t.p
+	if p.groupExit {
+		return unix.EINTR
+	}
+	for _, o := range p.threads {
+		if o != t {
+			o.dying, o.exitAlone = true, true
+			o.interrupt()
+		}
+	}
+	for len(p.threads) > 1 {
+		if t.dying {
+			return unix.EINTR
+		}
+		t.sleep(killable, 0)
+	}
+	if p.leader != t {
+		// The leader has exited; its number is ours now.
+		delete(t.k.pids.tasks, t.tid)
+		t.tid = p.pid
+		t.k.pids.tasks[t.tid] = t
+		p.leader = t
+	}
+	return nil
+}
+
+// commitExec is the point of no return.
+func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
+	p := t.p
+	t.exitFutexes()
+	old := t.th
+	t.detachMM()
+	t.th = th
+	old.Destroy()
+	st := old.Stats()
+	t.before.add(usage{utime: st.User, stime: st.System, minflt: st.MinFaults, majflt: st.MajFaults, maxrss: st.MaxRSS})
+	t.mm = s
+	t.releaseVfork()
+	p.stopTimersForExec()
+	if t.files.Shared() {
+		f := t.files.Clone()
+		t.files.Unref(t)
+		t.files = f
+	}
+	t.files.CloseOnExec(t)
+	if p.sig.refs > 1 {
+		h := *p.sig
+		h.refs = 1
+		p.sig.refs--
+		p.sig = &h
+	}
+	for i := range p.sig.actions {
+		if h := p.sig.actions[i].Handler; h != sigIgn {
+			p.sig.actions[i] = sigAction{}
+		} else {
+			p.sig.actions[i] = sigAction{Handler: sigIgn}
+		}
+	}
+	t.altstack = altStack{}
+	t.clearTID, t.robustList, t.robustLen = 0, 0, 0
+	t.hasOld, t.resume = false, nil
+	if p.exe != nil {
+		p.exe.Unref(t)
+	}
+	p.exe = g.file.Ref()
+	p.execed = true
+	p.exitSignal = int(unix.SIGCHLD)
+	if g.secure {
+		p.dumpable = 0
+		p.deathSignal = 0
+	} else {
+		p.dumpable = 1
+	}
+	t.cred = g.cred
+	t.setComm(g.name)
+}
+
+// setComm sets the name ps shows: at most 15 bytes.
+func (t *Task) setComm(name string) {
+	if len(name) > 15 {
+		name = name[:15]
+	}
+	t.comm = name
+}
+
+// hostAux is the part of the host's auxiliary vector that tells of the
+// processor; it is the guests' too.
+var hostAux = func() map[uint64]uint64 {
+	aux := map[uint64]uint64{}
+	raw, _ := os.ReadFile("/proc/self/auxv")
+	le := binary.LittleEndian
+	for ; len(raw) >= 16; raw = raw[16:] {
+		aux[le.Uint64(raw)] = le.Uint64(raw[8:])
+	}
+	return aux
+}()

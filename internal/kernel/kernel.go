@@ -1,0 +1,171 @@
+// Package kernel is the virtual kernel: tasks, scheduling, signals, memory and
+// the system calls, on virtual CPUs that package machine provides.
+//
+// Contract: one lock, Kernel.mu, guards everything below. It is held while
+// kernel code runs and let go while guest code runs, while a task offloads
+// work that may block, and while a CPU is idle. A system call is plain
+// blocking Go on a coroutine of its CPU's thread; see cpu.go.
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/vfs"
+)
+
+// Config says what kind of computer the kernel is.
+type Config struct {
+	CPUs     int                   // virtual CPUs; 0 = as many as the host lets us use
+	Root     vfs.FileSystem        // mounted at /
+	Hostname string                // "" = "sysemu"
+	Memory   uint64                // bytes of memory for all guests; 0 = as the host has
+	PIDs     int                   // tasks at most; 0 = 32768
+	Clock    Clock                 // nil = the host's
+	Random   io.Reader             // nil = the host's
+	Report   func(msg string)      // what the operator should know (a handler's panic); nil = dropped
+	Handler  func(Handler) Handler // wraps the kernel's own; nil = none
+	Setup    func(k *Kernel) error // runs once, when the root is mounted, before any task
+}
+
+// Kernel is one virtual computer.
+type Kernel struct {
+	mu  sync.Mutex
+	cfg Config
+	hw  *machine.Machine
+
+	cpus    []*CPU
+	ticking bool // the ticker goroutine lives
+	closing bool
+	stopped sync.WaitGroup // CPUs' and helpers' goroutines
+
+	clock  Clock
+	random io.Reader
+	timers timerHeap
+
+	pids     pidTable
+	init     *Process // adopts orphans; the first program
+	boot     *Task    // stands in as the caller where no task is; never runs
+	ns       *vfs.Namespace
+	hostname string
+	domain   string
+
+	futexes futexTable
+	buffers [][]byte // scratch memory of calls, each of chunk bytes
+
+	handler     Handler // nil: the table, called directly
+	unsupported map[string]int
+}
+
+// ErrClosed is the error of using a kernel that has been closed.
+var ErrClosed = errors.New("sysemu: the machine is closed")
+
+// New starts a computer: its CPUs wait for the first program.
+func New(cfg Config) (*Kernel, error) {
+	if cfg.CPUs <= 0 {
+		cfg.CPUs = runtime.NumCPU()
+	}
+	if cfg.Hostname == "" {
+		cfg.Hostname = "sysemu"
+	}
+	if cfg.PIDs <= 0 {
+		cfg.PIDs = 32768
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = hostClock{}
+	}
+	if cfg.Random == nil {
+		cfg.Random = hostRandom{}
+	}
+	if cfg.Root == nil {
+		return nil, errors.New("kernel: no root file system")
+	}
+	k := &Kernel{
+		cfg: cfg, hw: machine.New(), clock: cfg.Clock, random: cfg.Random,
+		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{},
+	}
+	k.pids.init(cfg.PIDs)
+	k.timers.init(k)
+	k.boot = newBootTask(k)
+	var err error
+	if k.ns, err = vfs.NewNamespace(k.boot, cfg.Root, 0, cfg.Root.Type()); err != nil {
+		return nil, err
+	}
+	if cfg.Handler != nil {
+		k.handler = cfg.Handler(tableHandler{})
+	}
+	if err := k.startCPUs(); err != nil {
+		k.Close()
+		return nil, err
+	}
+	if cfg.Setup != nil {
+		k.mu.Lock()
+		err := cfg.Setup(k)
+		k.mu.Unlock()
+		if err != nil {
+			k.Close()
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+func (k *Kernel) startCPUs() error {
+	var zygote *machine.Thread
+	for id := range k.cfg.CPUs {
+		c := newCPU(k, id)
+		started := make(chan error)
+		k.stopped.Add(1)
+		go c.main(zygote, started)
+		if err := <-started; err != nil {
+			return fmt.Errorf("kernel: virtual CPU %d: %w", id, err)
+		}
+		k.cpus = append(k.cpus, c)
+		if id+1 < k.cfg.CPUs {
+			var err error
+			k.cpus[0].call(func() { zygote, err = k.cpus[0].hw.ForkZygote() })
+			if err != nil {
+				return fmt.Errorf("kernel: virtual CPU %d: %w", id+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Lock and Unlock take the kernel lock from outside: for what reaches the
+// kernel from ordinary goroutines (a terminal's pump, a timer).
+func (k *Kernel) Lock()   { k.mu.Lock() }
+func (k *Kernel) Unlock() { k.mu.Unlock() }
+
+// Close kills every task and ends the CPUs. It waits until no process,
+// thread, descriptor or goroutine of the kernel's is left.
+func (k *Kernel) Close() {
+	k.mu.Lock()
+	if k.closing {
+		k.mu.Unlock()
+		k.stopped.Wait()
+		return
+	}
+	k.closing = true
+	for _, p := range k.pids.processes() {
+		p.kill(9)
+	}
+	for _, c := range k.cpus {
+		c.poke()
+	}
+	k.timers.stop()
+	k.mu.Unlock()
+	k.stopped.Wait()
+	k.hw.Close()
+}
+
+// report tells the operator.
+func (k *Kernel) report(format string, args ...any) {
+	if k.cfg.Report != nil {
+		k.cfg.Report(fmt.Sprintf(format, args...))
+	}
+}

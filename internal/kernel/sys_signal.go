@@ -1,0 +1,355 @@
+package kernel
+
+import (
+	"slices"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/wait"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	addFamily(calls{
+		"rt_sigaction":      e4(sysRtSigaction),
+		"rt_sigprocmask":    e4(sysRtSigprocmask),
+		"rt_sigreturn":      e0(sysRtSigreturn),
+		"rt_sigpending":     e2(sysRtSigpending),
+		"rt_sigtimedwait":   r4(sysRtSigtimedwait),
+		"rt_sigqueueinfo":   e3(sysRtSigqueueinfo),
+		"rt_tgsigqueueinfo": e4(sysRtTgsigqueueinfo),
+		"rt_sigsuspend":     e2(sysRtSigsuspend),
+		"sigaltstack":       e2(sysSigaltstack),
+		"pause":             e0(sysPause),
+		"kill":              e2(sysKill),
+		"tkill":             e2(sysTkill),
+		"tgkill":            e3(sysTgkill),
+		"restart_syscall":   r0(sysRestartSyscall),
+	})
+}
+
+func sysRtSigaction(t *Task, sig int32, act, old Ptr[sigAction], size uint64) error {
+	if size != 8 || sig < 1 || sig > numSignals {
+		return unix.EINVAL
+	}
+	var n sigAction
+	if act != 0 {
+		var err error
+		if n, err = act.In(t); err != nil {
+			return err
+		}
+		if unblockable.has(int(sig)) {
+			return unix.EINVAL
+		}
+	}
+	cur := &t.p.sig.actions[sig]
+	was := *cur
+	if act != 0 {
+		n.Mask &^= unblockable
+		const known = saNoCldStop | saNoCldWait | saSigInfo | saOnStack | saRestart | saNoDefer | saResetHand | saRestorer | 0x800
+		n.Flags &= known // so a program can ask which are supported
+		*cur = n
+		if t.p.sig.ignores(int(sig)) {
+			// What is pending is discarded, POSIX says.
+			t.p.pending.drop(bit(int(sig)))
+			for _, o := range t.p.threads {
+				o.pending.drop(bit(int(sig)))
+			}
+		}
+	}
+	return old.Put(t, was)
+}
+
+func sysRtSigprocmask(t *Task, how int32, set, old Ptr[sigset], size uint64) error {
+	if size != 8 {
+		return unix.EINVAL
+	}
+	was := t.sigmask
+	if set != 0 {
+		s, err := set.In(t)
+		if err != nil {
+			return err
+		}
+		switch how {
+		case unix.SIG_BLOCK:
+			s |= t.sigmask
+		case unix.SIG_UNBLOCK:
+			s = t.sigmask &^ s
+		case unix.SIG_SETMASK:
+		default:
+			return unix.EINVAL
+		}
+		t.setMask(s)
+	}
+	return old.Put(t, was)
+}
+
+func sysRtSigpending(t *Task, set Addr, size uint64) error {
+	if size > 8 {
+		return unix.EINVAL
+	}
+	s := (t.pending.set | t.p.pending.set) & t.sigmask
+	return t.CopyOut(uint64(set), asBytes(&s)[:size])
+}
+
+func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[unix.Timespec], size uint64) (int, error) {
+	if size != 8 {
+		return 0, unix.EINVAL
+	}
+	s, err := set.In(t)
+	if err != nil {
+		return 0, err
+	}
+	s &^= unblockable
+	var deadline int64
+	if timeout != 0 {
+		ts, err := timeout.In(t)
+		if err != nil {
+			return 0, err
+		}
+		if ts.Sec < 0 || ts.Nsec < 0 || ts.Nsec >= 1e9 {
+			return 0, unix.EINVAL
+		}
+		deadline = t.deadlineIn(ts)
+	}
+	take := func() (sigInfo, bool) {
+		i, ok := t.pending.take(s)
+		if !ok {
+			i, ok = t.p.pending.take(s)
+		}
+		return i, ok
+	}
+	i, ok := take()
+	if !ok {
+		t.sigWanted = s
+		var err error
+		for !ok && err == nil {
+			err = t.Sleep(deadline)
+			i, ok = take()
+		}
+		t.sigWanted = 0
+		if !ok {
+			if err == wait.ErrTimedOut {
+				return 0, unix.EAGAIN
+			}
+			return 0, unix.EINTR
+		}
+	}
+	return int(i.Signo), info.Put(t, i)
+}
+
+// queueInfo checks a siginfo that a program made up.
+func (t *Task) queueInfo(pid int32, sig int32, info Ptr[sigInfo]) (sigInfo, error) {
+	i, err := info.In(t)
+	if err != nil {
+		return i, err
+	}
+	if (i.Code >= 0 || i.Code == siTkill) && int(pid) != t.p.pid {
+		return i, unix.EPERM
+	}
+	i.Signo = sig
+	return i, nil
+}
+
+func sysRtSigqueueinfo(t *Task, pid, sig int32, info Ptr[sigInfo]) error {
+	i, err := t.queueInfo(pid, sig, info)
+	if err != nil {
+		return err
+	}
+	p := t.k.pids.procs[int(pid)]
+	if p == nil {
+		return unix.ESRCH
+	}
+	return t.sendTo(p, i)
+}
+
+func sysRtTgsigqueueinfo(t *Task, tgid, tid, sig int32, info Ptr[sigInfo]) error {
+	if tgid <= 0 || tid <= 0 {
+		return unix.EINVAL
+	}
+	i, err := t.queueInfo(tgid, sig, info)
+	if err != nil {
+		return err
+	}
+	return t.sendThread(tgid, tid, i)
+}
+
+func sysRtSigsuspend(t *Task, set Ptr[sigset], size uint64) error {
+	if size != 8 {
+		return unix.EINVAL
+	}
+	s, err := set.In(t)
+	if err != nil {
+		return err
+	}
+	t.swapMask(s)
+	return t.sleepForSignal()
+}
+
+// swapMask sets a mask for the time of one call.
+func (t *Task) swapMask(s sigset) {
+	t.oldmask, t.hasOld = t.sigmask, true
+	t.setMask(s)
+}
+
+func (t *Task) sleepForSignal() error {
+	for {
+		if err := t.Sleep(0); err != nil {
+			return wait.ErrInterruptedNoHand
+		}
+	}
+}
+
+func sysPause(t *Task) error { return t.sleepForSignal() }
+
+func sysSigaltstack(t *Task, set, old Ptr[abi.StackT]) error {
+	sp := t.th.Regs().Rsp
+	was := t.altstack.stackT(sp)
+	if set != 0 {
+		s, err := set.In(t)
+		if err != nil {
+			return err
+		}
+		if err := t.setAltStack(s, sp); err != nil {
+			return err
+		}
+	}
+	return old.Put(t, was)
+}
+
+func (t *Task) setAltStack(s abi.StackT, sp uint64) error {
+	if t.altstack.on(sp) {
+		return unix.EPERM
+	}
+	mode := s.Flags &^ ssAutoDisarm
+	if mode != 0 && mode != ssOnStack && mode != ssDisable {
+		return unix.EINVAL
+	}
+	if mode == ssDisable {
+		t.altstack = altStack{}
+		return nil
+	}
+	if s.Size < minSigStack {
+		return unix.ENOMEM
+	}
+	t.altstack = altStack{sp: s.Sp, size: s.Size, flags: s.Flags & ssAutoDisarm}
+	return nil
+}
+
+// mayKill reports whether t may signal p, kill(2).
+func (t *Task) mayKill(p *Process, sig int32) bool {
+	if p == t.p || p.leader == nil {
+		return p == t.p
+	}
+	c, o := t.cred, p.leader.cred
+	return c.EUID == o.SUID || c.EUID == o.UID || c.UID == o.SUID || c.UID == o.UID ||
+		c.Has(unix.CAP_KILL) || sig == int32(unix.SIGCONT) && p.group != nil && t.p.session() == p.session()
+}
+
+// sendTo signals a process if t may; signal 0 only asks.
+func (t *Task) sendTo(p *Process, i sigInfo) error {
+	if i.Signo < 0 || i.Signo > numSignals {
+		return unix.EINVAL
+	}
+	if !t.mayKill(p, i.Signo) {
+		return unix.EPERM
+	}
+	if i.Signo != 0 {
+		t.k.sendProcess(p, i)
+	}
+	return nil
+}
+
+func sysKill(t *Task, pid, sig int32) error {
+	if sig < 0 || sig > numSignals {
+		return unix.EINVAL
+	}
+	i := t.userSignal(int(sig), siUser)
+	pt := &t.k.pids
+	switch {
+	case pid > 0:
+		p := pt.procs[int(pid)]
+		if p == nil {
+			// A thread's number stands for its process.
+			if o := pt.tasks[int(pid)]; o != nil {
+				p = o.p
+			} else {
+				return unix.ESRCH
+			}
+		}
+		return t.sendTo(p, i)
+	case pid == -1:
+		found := false
+		for _, p := range pt.processes() {
+			if p == t.p || p.leader == nil {
+				continue
+			}
+			if t.sendTo(p, i) == nil {
+				found = true
+			}
+		}
+		if !found {
+			return unix.ESRCH
+		}
+		return nil
+	case pid == -1<<31:
+		return unix.ESRCH
+	}
+	g := t.p.group
+	if pid < 0 {
+		g = pt.groups[int(-pid)]
+	}
+	if g == nil {
+		return unix.ESRCH
+	}
+	err := error(unix.ESRCH)
+	for _, p := range slices.Clone(g.members) {
+		if e := t.sendTo(p, i); e == nil {
+			err = nil
+		} else if err != nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func sysTkill(t *Task, tid, sig int32) error {
+	if tid <= 0 {
+		return unix.EINVAL
+	}
+	return t.sendThread(-1, tid, t.userSignal(int(sig), siTkill))
+}
+
+func sysTgkill(t *Task, tgid, tid, sig int32) error {
+	if tgid <= 0 || tid <= 0 {
+		return unix.EINVAL
+	}
+	return t.sendThread(tgid, tid, t.userSignal(int(sig), siTkill))
+}
+
+// sendThread signals one thread; tgid -1 is any process.
+func (t *Task) sendThread(tgid, tid int32, i sigInfo) error {
+	if i.Signo < 0 || i.Signo > numSignals {
+		return unix.EINVAL
+	}
+	o := t.k.pids.tasks[int(tid)]
+	if o == nil || tgid != -1 && o.p.pid != int(tgid) {
+		return unix.ESRCH
+	}
+	if !t.mayKill(o.p, i.Signo) {
+		return unix.EPERM
+	}
+	if i.Signo != 0 {
+		t.k.sendTask(o, i)
+	}
+	return nil
+}
+
+// sysRestartSyscall goes on with a call that a stop interrupted.
+func sysRestartSyscall(t *Task) (uint64, error) {
+	f := t.resume
+	if f == nil {
+		return 0, unix.EINTR
+	}
+	t.resume = nil
+	return f(t)
+}

@@ -1,0 +1,309 @@
+package kernel
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/vfs"
+	"github.com/sysemu/sysemu/internal/wait"
+	"golang.org/x/sys/unix"
+)
+
+// Task is a guest thread.
+type Task struct {
+	k   *Kernel
+	cpu *CPU // where it runs, or ran last
+	p   *Process
+	tid int
+
+	th    *machine.Thread
+	mm    *mm.Space
+	fs    *fsInfo
+	files *vfs.FDTable
+	cred  *Cred
+	comm  string
+
+	// Scheduling.
+	state      taskState
+	stack      *kstack
+	nextReady  *Task
+	readySince int64
+	moveTo     *CPU
+	woken      bool // a wake-up came while it was not asleep
+	sleeping   sleepKind
+	sleepTimer *timer
+	timedOut   bool
+	blocked    func() // what Offload left for the CPU to start
+
+	// Signals: see signal.go.
+	sigmask   sigset
+	oldmask   sigset // to put back after the signal that ends sigsuspend and the like
+	hasOld    bool
+	pending   sigQueue
+	sigWanted sigset // what sigtimedwait waits for
+	altstack  altStack
+	fault     *machine.FaultInfo // of the fault being delivered
+
+	// Work to be done before guest code runs again.
+	work      bool
+	dying     bool // SIGKILL, exit_group by another, exec by another
+	exitAlone bool // the task called exit: exitAs is its own wait status
+	exitAs    int
+	exited    bool
+
+	// The call in progress.
+	call       Call
+	result     uint64
+	restart    wait.RestartKind
+	interruptd bool
+	resume     func(*Task) (uint64, error) // what restart_syscall goes on with
+	noResult   bool                        // the call has set all registers itself
+
+	// Threads.
+	clearTID   uint64
+	robustList uint64
+	robustLen  uint64
+	vforkDone  *wait.Queue
+	vforked    bool
+	parentTID  int
+
+	// Accounting.
+	started      int64
+	nvcsw, nivcw int64
+	minflt       int64
+	before       usage // of host processes the task had before exec
+
+	first func() // what a started program's task does before guest code
+
+	attrs taskAttrs // prctl, scheduling: kept for reading back
+}
+
+type taskState uint8
+
+const (
+	ready taskState = iota
+	running
+	blocked
+	dead
+)
+
+type sleepKind uint8
+
+const (
+	notAsleep sleepKind = iota
+	interruptible
+	killable
+	uninterruptible
+)
+
+// fsInfo is what CLONE_FS shares.
+type fsInfo struct {
+	root, cwd vfs.Path
+	umask     uint32
+	refs      int
+}
+
+// main is the task from one dispatch until it ends or gives way: guest code,
+// what it asks for, guest code. Runs on a kernel stack with the lock held.
+func (t *Task) main() {
+	defer func() {
+		if r := recover(); r != nil {
+			t.panicked(r)
+		}
+	}()
+	k := t.k
+	if f := t.first; f != nil {
+		t.first = nil
+		f()
+	}
+	for {
+		if t.work && !t.doWork() {
+			return
+		}
+		if t.cpu.resched {
+			if !t.cpu.ready.empty() || t.moveTo != nil || len(t.cpu.inbox) > 0 {
+				t.nivcw++
+				return
+			}
+			t.cpu.resched = k.closing
+		}
+		switch ev := t.runGuest(); ev.Kind {
+		case machine.Syscall:
+			t.syscall(ev.Arch)
+		case machine.Fault:
+			t.takeFault(ev)
+		case machine.Kicked:
+		case machine.VSyscall:
+			t.vsyscall()
+		case machine.Died:
+			// Killed from outside or by the host's memory management.
+			t.p.kill(int(unix.SIGKILL))
+			t.work = true
+		}
+	}
+}
+
+// runGuest runs guest code, without the lock.
+func (t *Task) runGuest() machine.Event {
+	t.k.mu.Unlock()
+	defer t.k.mu.Lock()
+	return t.th.Run()
+}
+
+// panicked ends a guest whose system call brought a handler down. The program
+// that embeds us goes on.
+func (t *Task) panicked(r any) {
+	t.k.report("sysemu: panic while serving %s for %s (pid %d): %v\n%s", &t.call, t.comm, t.p.pid, r, debug.Stack())
+	defer func() {
+		if r := recover(); r != nil { // state too broken to end in order
+			t.k.report("sysemu: panic while ending pid %d: %v\n%s", t.p.pid, r, debug.Stack())
+			t.state = dead
+			if t.th != nil {
+				t.th.Destroy()
+			}
+		}
+	}()
+	t.p.kill(int(unix.SIGKILL))
+	t.doWork()
+}
+
+// Sleep implements wait.Task.
+func (t *Task) Sleep(deadline int64) error { return t.sleep(interruptible, deadline) }
+
+// SleepKillable implements wait.Task.
+func (t *Task) SleepKillable() error { return t.sleep(killable, 0) }
+
+func (t *Task) sleep(kind sleepKind, deadline int64) error {
+	if t.woken {
+		t.woken = false
+		return nil
+	}
+	if t.interrupted(kind) {
+		return wait.ErrInterrupted
+	}
+	k := t.k
+	if deadline != 0 {
+		if k.clock.Monotonic() >= deadline {
+			return wait.ErrTimedOut
+		}
+		if t.sleepTimer == nil {
+			t.sleepTimer = newTimer(func() {
+				t.timedOut = true
+				t.makeReady()
+			})
+		}
+		t.timedOut = false
+		k.timers.set(t.sleepTimer, deadline)
+	}
+	t.nvcsw++
+	t.sleeping = kind
+	t.state = blocked
+	t.stack.park()
+	t.sleeping = notAsleep
+	if deadline != 0 && !k.timers.cancel(t.sleepTimer) && t.timedOut && !t.woken {
+		return wait.ErrTimedOut
+	}
+	if t.woken {
+		t.woken = false
+		return nil
+	}
+	if t.interrupted(kind) {
+		return wait.ErrInterrupted
+	}
+	return nil
+}
+
+// interrupted reports whether a sleep of that kind must end.
+func (t *Task) interrupted(kind sleepKind) bool {
+	switch kind {
+	case interruptible:
+		return t.dying || t.signalPending()
+	case killable:
+		return t.dying
+	}
+	return false
+}
+
+// Wakeup implements wait.Task.
+func (t *Task) Wakeup() {
+	t.woken = true
+	t.makeReady()
+}
+
+// interrupt ends the task's sleep if a signal may, or makes its guest code
+// come out, so that it looks at its work.
+func (t *Task) interrupt() {
+	t.work = true
+	switch t.state {
+	case blocked:
+		if t.interrupted(t.sleeping) {
+			t.makeReady()
+		}
+	case running:
+		if t.th != nil {
+			t.th.Kick()
+		}
+	}
+}
+
+// makeReady puts a sleeping task in its CPU's queue.
+func (t *Task) makeReady() {
+	if t.state != blocked {
+		return
+	}
+	t.state = ready
+	t.readySince = t.k.clock.Monotonic()
+	t.cpu.ready.push(t)
+	// A CPU that is in kernel code (this one, mostly) comes by its queue
+	// when its task sleeps. Others are asleep or in guest code.
+	if t.cpu.idle || t.cpu.current != nil && t.cpu.current.th != nil && t.cpu.current.th.Running() {
+		t.cpu.poke()
+	}
+}
+
+// Offload implements wait.Task.
+func (t *Task) Offload(f func()) {
+	k := t.k
+	done := false
+	k.stopped.Add(1)
+	go func() {
+		defer k.stopped.Done()
+		defer func() {
+			k.mu.Lock()
+			done = true
+			t.Wakeup()
+			k.mu.Unlock()
+		}()
+		f()
+	}()
+	for !done {
+		t.sleep(uninterruptible, 0)
+	}
+}
+
+// Now implements wait.Task.
+func (t *Task) Now() int64 { return t.k.clock.Monotonic() }
+
+// Cred implements vfs.Context.
+func (t *Task) Cred() *vfs.Cred { return &t.cred.fs }
+
+// Umask implements vfs.Context.
+func (t *Task) Umask() uint32 { return t.fs.umask }
+
+// Realtime implements vfs.Context.
+func (t *Task) Realtime() int64 { return t.k.clock.Realtime() }
+
+// FileSizeLimit implements vfs.Context.
+func (t *Task) FileSizeLimit() uint64 { return t.p.limits[unix.RLIMIT_FSIZE].Cur }
+
+// PID implements vfs.Context.
+func (t *Task) PID() int { return t.p.pid }
+
+// TID implements vfs.Context.
+func (t *Task) TID() int { return t.tid }
+
+func (t *Task) String() string { return fmt.Sprintf("%s[%d]", t.comm, t.tid) }
+
+var _ vfs.Context = (*Task)(nil)
