@@ -49,13 +49,7 @@ func Access(ctx Context, cred *Cred, at At, name string, want uint32, flags Walk
 	if want&MayExec != 0 && p.Kind() == unix.S_IFREG && p.Mount.Has(unix.MS_NOEXEC) {
 		return unix.EACCES
 	}
-	if err := permit(ctx, cred, nil, p.Inode(), want); err != nil {
-		return err
-	}
-	if want&MayWrite != 0 {
-		return permit(ctx, cred, p.Mount, p.Inode(), 0|MayWrite)
-	}
-	return nil
+	return permit(ctx, cred, p.Mount, p.Inode(), want)
 }
 
 // change walks to a name and runs f on it, on a mount that can be written.

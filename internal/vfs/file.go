@@ -102,8 +102,8 @@ type (
 	}
 	// Sealer has file seals, fcntl(2) F_GET_SEALS and F_ADD_SEALS.
 	Sealer interface {
-		Seals() uint32
-		AddSeals(ctx Context, f *File, seals uint32) error
+		Seals() (int, error)
+		AddSeals(ctx Context, f *File, seals int) error
 	}
 	// Flusher is told of every close of a descriptor.
 	Flusher interface {

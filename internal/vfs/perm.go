@@ -47,21 +47,26 @@ func (c *Cred) Allows(mode, uid, gid uint32, want uint32) bool {
 	return (want&MayExec == 0 || mode&0o111 != 0) && c.Has(unix.CAP_DAC_OVERRIDE)
 }
 
-// permit is inode_permission: EROFS for writing what is on a read-only mount,
-// EACCES for what the mode does not allow.
+// permit checks one access to an inode through mount m: EACCES for what the
+// mode does not allow, EROFS for writing what cannot be written there. A file
+// system that is read-only says so first, a read-only mount last.
 func permit(ctx Context, cred *Cred, m *Mount, ino Inode, want uint32) error {
 	mode, uid, gid, err := perm(ctx, ino)
 	if err != nil {
 		return err
 	}
-	if want&MayWrite != 0 && m.ReadOnly() {
-		switch mode & unix.S_IFMT {
-		case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
-			return unix.EROFS
-		}
+	readOnly := false
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
+		readOnly = want&MayWrite != 0 && m.ReadOnly()
 	}
-	if !cred.Allows(mode, uid, gid, want) {
+	switch {
+	case readOnly && m.fsReadOnly():
+		return unix.EROFS
+	case !cred.Allows(mode, uid, gid, want):
 		return unix.EACCES
+	case readOnly:
+		return unix.EROFS
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ type file struct {
 	data  data
 	size  int64
 	host  *host // nil until mapped
-	seals uint32
+	seals int
 	opens int // what Open gave and Release has not taken back
 }
 
@@ -231,7 +231,7 @@ func (f *file) punch(off, end int64) error {
 }
 
 // Seals implements vfs.Sealer.
-func (f *file) Seals() uint32 { return f.seals }
+func (f *file) Seals() (int, error) { return f.seals, nil }
 
 const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_FUTURE_WRITE | sealExec
 
@@ -239,7 +239,7 @@ const allSeals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix
 const sealExec = 0x20
 
 // AddSeals implements vfs.Sealer.
-func (f *file) AddSeals(_ vfs.Context, d *vfs.File, seals uint32) error {
+func (f *file) AddSeals(_ vfs.Context, d *vfs.File, seals int) error {
 	switch {
 	case !d.CanWrite():
 		return unix.EPERM

@@ -25,7 +25,7 @@ func (f *nameless) Open(vfs.Context, vfs.Path, int) (vfs.Impl, error) {
 // MFD_EXEC; MFD_CLOEXEC is the descriptor table's business. The name's length
 // has been checked.
 func (fs *FS) Memfd(ctx vfs.Context, name string, flags int) (*vfs.File, error) {
-	mode, seals := uint32(0o777), uint32(unix.F_SEAL_SEAL)
+	mode, seals := uint32(0o777), unix.F_SEAL_SEAL
 	if flags&mfdNoexecSeal != 0 {
 		mode, seals = 0o666, sealExec
 	}
@@ -47,7 +47,7 @@ func (fs *FS) Anonymous(ctx vfs.Context, name string, mode uint32, size int64) (
 	return f, err
 }
 
-func (fs *FS) anonymous(ctx vfs.Context, name string, mode, seals uint32) (*vfs.File, error) {
+func (fs *FS) anonymous(ctx vfs.Context, name string, mode uint32, seals int) (*vfs.File, error) {
 	if fs.inodes >= fs.opts.Inodes {
 		return nil, unix.ENOSPC
 	}
