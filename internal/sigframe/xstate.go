@@ -1,0 +1,124 @@
+package sigframe
+
+import (
+	"encoding/binary"
+
+	"github.com/sysemu/sysemu/abi"
+	"golang.org/x/sys/unix"
+)
+
+// CPU is the extended state that programs have: what machine reads and writes
+// of it is in the standard (not compacted) format of XSAVE.
+type CPU struct {
+	Features  uint64 // components, as in XCR0, that programs may use
+	Size      int    // bytes that they take, header included
+	MXCSRMask uint32 // valid bits of MXCSR, 0 for the usual
+}
+
+const (
+	featureFP  = 1 << 0
+	featureSSE = 1 << 1
+	featureYMM = 1 << 2
+
+	minXState = abi.XsaveHeaderOffset + abi.XsaveHeaderSize
+
+	fcwAt, fcwInit     = 0, 0x37f
+	mxcsrAt, mxcsrInit = 24, 0x1f80
+	xmmAt, xmmEnd      = 160, 416
+	bvAt               = abi.XsaveHeaderOffset // XSTATE_BV
+	defaultMXCSRMask   = 0xffff
+)
+
+var le = binary.LittleEndian
+
+// Init is the state that a program and a signal handler begin with.
+func (c *CPU) Init() []byte {
+	b := make([]byte, c.Size)
+	le.PutUint16(b[fcwAt:], fcwInit)
+	le.PutUint32(b[mxcsrAt:], mxcsrInit)
+	return b
+}
+
+// save makes the image that goes to a frame: at least c.Size bytes of xstate,
+// told from the rest by what is around it. The frame of i386 has an
+// FsaveHeader32 before it, which counts.
+func (c *CPU) save(dst, xstate []byte, header int) {
+	copy(dst[:c.Size], xstate)
+	sw := abi.FpxSWBytes{
+		Magic1:       abi.FP_XSTATE_MAGIC1,
+		ExtendedSize: uint32(header + c.Size + abi.FP_XSTATE_MAGIC2Size),
+		Xfeatures:    c.Features,
+		XstateSize:   uint32(c.Size),
+	}
+	copy(dst[abi.FpxSWBytesOffset:], abi.Bytes(&sw))
+	// Old programs look only at what is marked as there.
+	bv := le.Uint64(dst[bvAt:])&c.Features | featureFP | featureSSE
+	clear(dst[bvAt : bvAt+abi.XsaveHeaderSize])
+	le.PutUint64(dst[bvAt:], bv)
+	le.PutUint32(dst[c.Size:], abi.FP_XSTATE_MAGIC2)
+}
+
+// restore reads the state in a frame at addr, as XRSTOR would take it. What
+// it would not take is EFAULT, for SIGSEGV.
+func (c *CPU) restore(addr uint64, read Read) ([]byte, error) {
+	if addr == 0 {
+		return c.Init(), nil
+	}
+	x := c.Init()
+	fx := x[:abi.FxsaveSize]
+	if err := read(addr, fx); err != nil {
+		return nil, err
+	}
+	var sw abi.FpxSWBytes
+	copy(abi.Bytes(&sw), fx[abi.FpxSWBytesOffset:])
+	clear(fx[abi.FpxSWBytesOffset:])
+	if mask := c.mxcsrMask(); le.Uint32(fx[mxcsrAt:])&^mask != 0 {
+		return nil, unix.EFAULT
+	}
+
+	full := sw.Magic1 == abi.FP_XSTATE_MAGIC1 && sw.XstateSize >= minXState && sw.XstateSize <= uint32(c.Size) && sw.XstateSize <= sw.ExtendedSize
+	if full {
+		var magic2 [abi.FP_XSTATE_MAGIC2Size]byte
+		if err := read(addr+uint64(sw.XstateSize), magic2[:]); err != nil {
+			return nil, err
+		}
+		full = le.Uint32(magic2[:]) == abi.FP_XSTATE_MAGIC2
+	}
+	if !full {
+		// An fxsave image: all else begins anew.
+		le.PutUint64(x[bvAt:], featureFP|featureSSE)
+		return x, nil
+	}
+
+	if err := read(addr+abi.FxsaveSize, x[abi.FxsaveSize:sw.XstateSize]); err != nil {
+		return nil, err
+	}
+	if rest := x[sw.XstateSize:]; read(addr+uint64(sw.XstateSize), rest) != nil {
+		clear(rest) // a smaller frame than ours need not have it
+	}
+	var h abi.XsaveHeader
+	copy(abi.Bytes(&h), x[bvAt:])
+	if h.XstateBV&^c.Features != 0 || h.XcompBV != 0 || le.Uint64(x[bvAt+16:]) != 0 {
+		return nil, unix.EFAULT
+	}
+	clear(x[bvAt : bvAt+abi.XsaveHeaderSize])
+	wanted := sw.Xfeatures & c.Features
+	bv := h.XstateBV & wanted
+	switch {
+	case wanted&featureSSE == 0:
+		le.PutUint32(fx[mxcsrAt:], mxcsrInit)
+	case bv&featureSSE == 0:
+		// MXCSR is taken even when the registers are not.
+		clear(fx[xmmAt:xmmEnd])
+		bv |= featureSSE
+	}
+	le.PutUint64(x[bvAt:], bv)
+	return x, nil
+}
+
+func (c *CPU) mxcsrMask() uint32 {
+	if c.MXCSRMask == 0 {
+		return defaultMXCSRMask
+	}
+	return c.MXCSRMask
+}
