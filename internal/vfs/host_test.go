@@ -2,12 +2,15 @@ package vfs_test
 
 import (
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/vfs/vfstest"
@@ -76,6 +79,19 @@ func (d *duel) dirs() (int, vfs.At) {
 	return d.dir, d.at
 }
 
+// groups are the test's own supplementary groups; setfsuid leaves them.
+func groups() (out []uint32) {
+	gs, _ := os.Getgroups()
+	for _, g := range gs {
+		out = append(out, uint32(g))
+	}
+	return out
+}
+
+// fsCaps are the capabilities that setfsuid(2) takes away.
+const fsCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_MKNOD | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH |
+	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_LINUX_IMMUTABLE | 1<<unix.CAP_MAC_OVERRIDE
+
 func (d *duel) asUser(f func() error) error {
 	if !d.user {
 		return f()
@@ -106,10 +122,8 @@ func (d *duel) step() {
 	var ctx *vfstest.Context
 	if d.user {
 		ctx = vfstest.User(d.k.NewTask(), 1000, 1000)
-		groups, _ := os.Getgroups() // those of the test's own thread stay
-		for _, g := range groups {
-			ctx.Creds.Groups = append(ctx.Creds.Groups, uint32(g))
-		}
+		ctx.Creds.Caps = ^uint64(fsCaps)
+		ctx.Creds.Groups = groups()
 	} else {
 		ctx = d.ctx
 	}
@@ -126,7 +140,7 @@ func (d *duel) step() {
 	if follow == 0 {
 		atFollow = unix.AT_SYMLINK_NOFOLLOW
 	}
-	switch op := d.rnd.IntN(20); op {
+	switch op := d.rnd.IntN(24); op {
 	case 0, 1:
 		what = fmt.Sprintf("mkdir %s %o", n, mode)
 		host = d.asUser(func() error { return unix.Mkdirat(hd, n, mode) })
@@ -247,6 +261,51 @@ func (d *duel) step() {
 			return unix.UtimesNanoAt(hd, n, []unix.Timespec{ts(times[0]), ts(times[1])}, atFollow)
 		})
 		ours = vfs.Utimens(ctx, at, n, times[0], times[1], follow)
+	case 18:
+		want := uint32(d.rnd.IntN(9))
+		what = fmt.Sprintf("access %s %d follow=%d", n, want, follow)
+		fl := unix.AT_EACCESS | atFollow
+		host = d.asUser(func() error { return faccessat2(hd, n, want, fl) })
+		ours = vfs.Access(ctx, ctx.Cred(), at, n, want, follow)
+	case 19:
+		size := int64(d.rnd.IntN(3000) - 5)
+		what = fmt.Sprintf("truncate %s %d", n, size)
+		if hd != d.dir {
+			return // there is no truncateat
+		}
+		host = d.asUser(func() error { return unix.Truncate(fmt.Sprintf("/proc/self/fd/%d/%s", hd, n), size) })
+		if n == "" {
+			return
+		}
+		ours = vfs.Truncate(ctx, at, n, size)
+	case 20, 21:
+		attr := d.pick("user.a", "user.b", "trusted.a", "security.a", "odd.a", "user.", "plain")
+		if hd != d.dir || n == "" {
+			return
+		}
+		full := fmt.Sprintf("/proc/self/fd/%d/%s", hd, n)
+		get, set, remove := unix.Lgetxattr, unix.Lsetxattr, unix.Lremovexattr
+		if follow != 0 {
+			get, set, remove = unix.Getxattr, unix.Setxattr, unix.Removexattr
+		}
+		switch d.rnd.IntN(3) {
+		case 0:
+			fl := d.rnd.IntN(3)
+			what = fmt.Sprintf("setxattr %s %s %d follow=%d", n, attr, fl, follow)
+			host = d.asUser(func() error { return set(full, attr, []byte(what), fl) })
+			ours = vfs.Setxattr(ctx, at, n, follow, attr, []byte(what), fl)
+		case 1:
+			what = fmt.Sprintf("getxattr %s %s follow=%d", n, attr, follow)
+			b := make([]byte, 200)
+			var k int
+			host = d.asUser(func() (err error) { k, err = get(full, attr, b); return err })
+			v, err := vfs.Getxattr(ctx, at, n, follow, attr)
+			hostOut, ourOut, ours = string(b[:max(k, 0)]), string(v), err
+		case 2:
+			what = fmt.Sprintf("removexattr %s %s follow=%d", n, attr, follow)
+			host = d.asUser(func() error { return remove(full, attr) })
+			ours = vfs.Removexattr(ctx, at, n, follow, attr)
+		}
 	default:
 		if len(d.fds) == 0 {
 			return
@@ -308,6 +367,18 @@ func (d *duel) short(p vfs.Path) string {
 	return strings.TrimPrefix(vfs.PathName(d.at.Root, p), vfs.PathName(d.at.Root, d.at.Dir))
 }
 
+// faccessat2 is the call itself: the wrapper in unix emulates its flags.
+func faccessat2(dir int, name string, want uint32, flags int) error {
+	p, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return err
+	}
+	if _, _, e := unix.Syscall6(unix.SYS_FACCESSAT2, uintptr(dir), uintptr(unsafe.Pointer(p)), uintptr(want), uintptr(flags), 0, 0); e != 0 {
+		return e
+	}
+	return nil
+}
+
 // listing tells of a whole tree.
 func hostListing(dir string, out *[]string, prefix string) {
 	es, _ := os.ReadDir(dir)
@@ -322,6 +393,11 @@ func hostListing(dir string, out *[]string, prefix string) {
 }
 
 func (d *duel) listing(dir string, out *[]string, prefix string) {
+	f, err := vfs.Open(d.ctx, d.at, dir, unix.O_RDONLY, 0, 0)
+	if err != nil {
+		return // as the host's listing does
+	}
+	f.Unref(d.ctx)
 	names := strings.Fields(d.list(dir))
 	slices.Sort(names)
 	for _, n := range names {
@@ -329,7 +405,9 @@ func (d *duel) listing(dir string, out *[]string, prefix string) {
 			continue
 		}
 		a, err := vfs.Stat(d.ctx, d.at, dir+"/"+n, 0)
-		d.want(err, nil, "stat ", n)
+		if err != nil {
+			a = vfs.Attr{} // readable, not searchable
+		}
 		*out = append(*out, prefix+n+" "+ourLine(a))
 		if a.IsDir() {
 			d.listing(dir+"/"+n, out, prefix+n+"/")
@@ -356,7 +434,15 @@ func TestAgainstHost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer os.RemoveAll(tmp)
+			defer func() {
+				filepath.WalkDir(tmp, func(name string, e fs.DirEntry, err error) error {
+					if err == nil && e.IsDir() {
+						os.Chmod(name, 0o700)
+					}
+					return nil
+				})
+				os.RemoveAll(tmp)
+			}()
 			os.Chmod(tmp, 0o755)
 			dir := tmp + strings.Repeat("/d", depth)
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -372,6 +458,13 @@ func TestAgainstHost(t *testing.T) {
 			}
 			top := strings.Repeat("/d", depth)
 			w.want(vfs.Chmod(w.ctx, w.at, top, 0o777, 0), nil, "chmod")
+			if uid := os.Geteuid(); uid != 0 {
+				// Not root: then ours is that user too.
+				for i := range depth {
+					w.want(vfs.Chown(w.ctx, w.at, strings.Repeat("/d", i+1), uint32(uid), uint32(os.Getegid()), 0), nil, "chown")
+				}
+				w.ctx.Creds = vfs.Cred{UID: uint32(uid), GID: uint32(os.Getegid()), Groups: groups()}
+			}
 			w = w.in(top)
 			fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
 			if err != nil {

@@ -11,18 +11,28 @@ const (
 	maxXattrValue = 65536
 )
 
-// xattrAllowed checks a name's class against the caller: xattr(7).
+// xattrAllowed checks a name, and its class against the caller: xattr(7).
 func xattrAllowed(ctx Context, m *Mount, ino Inode, name string, write bool) error {
 	if name == "" || len(name) > maxXattrName {
 		return unix.ERANGE
 	}
 	class, rest, ok := strings.Cut(name, ".")
 	if !ok {
-		return unix.EOPNOTSUPP
+		class = ""
 	}
 	if write && m.ReadOnly() {
 		return unix.EROFS
 	}
+	if err := classAllowed(ctx, ino, class, rest, write); err != nil {
+		return err
+	}
+	if rest == "" {
+		return unix.EINVAL
+	}
+	return nil
+}
+
+func classAllowed(ctx Context, ino Inode, class, rest string, write bool) error {
 	cred := ctx.Cred()
 	refuse := func() error {
 		if write {
@@ -51,11 +61,12 @@ func xattrAllowed(ctx Context, m *Mount, ino Inode, name string, write bool) err
 	case "system":
 		// Access control lists, which no file system here has.
 		return unix.EOPNOTSUPP
-	case "user":
-		mode, uid, gid, err := perm(ctx, ino)
-		if err != nil {
-			return err
-		}
+	}
+	mode, uid, gid, err := perm(ctx, ino)
+	if err != nil {
+		return err
+	}
+	if class == "user" {
 		switch mode & unix.S_IFMT {
 		case unix.S_IFREG:
 		case unix.S_IFDIR:
@@ -65,16 +76,18 @@ func xattrAllowed(ctx Context, m *Mount, ino Inode, name string, write bool) err
 		default:
 			return refuse()
 		}
-		want := uint32(MayRead)
-		if write {
-			want = MayWrite
-		}
-		if !cred.Allows(mode, uid, gid, want) {
-			return unix.EACCES
-		}
-		return nil
 	}
-	return unix.EOPNOTSUPP
+	want := uint32(MayRead)
+	if write {
+		want = MayWrite
+	}
+	if !cred.Allows(mode, uid, gid, want) {
+		return unix.EACCES
+	}
+	if class != "user" {
+		return unix.EOPNOTSUPP
+	}
+	return nil
 }
 
 // Getxattr is getxattr(2): with Follow, without it lgetxattr.
