@@ -306,6 +306,14 @@ func (l *lruList) remove(d *Dentry) {
 	l.n--
 }
 
+// DropCaches forgets the names that nobody holds: /proc/sys/vm/drop_caches.
+func (sys *System) DropCaches() {
+	room := sys.lru.max
+	sys.lru.max = 0
+	sys.lru.trim()
+	sys.lru.max = room
+}
+
 // trim makes room. A dentry's going may put its parent on the list.
 func (l *lruList) trim() {
 	if l.trimming {

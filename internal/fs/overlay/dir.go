@@ -191,21 +191,25 @@ func (d *dir) hides(ctx vfs.Context, name string) (there, isDir bool, err error)
 	return false, false, err
 }
 
-// merge adds to s what the layers that parents are in have below it under a
-// name, until something that is not a directory, or an opaque one, ends it.
-// Where a layer's directory was moved, the layers below have it elsewhere.
+// merge adds to s, found topmost in a layer, what the layers below it have:
+// in parents, under a name, until something that is not a directory, or an
+// opaque one, ends it. Where a directory was moved, the layers below its own
+// have it elsewhere.
 func (s *dir) merge(ctx vfs.Context, parents []layered, name string) error {
-	for len(parents) > 0 {
-		above := s.real()
-		if len(s.lowers) > 0 {
-			above = s.lowers[len(s.lowers)-1].ino
+	for {
+		above, next := s.upper, 0
+		if n := len(s.lowers); n > 0 {
+			above, next = s.lowers[n-1].ino, s.lowers[n-1].layer+1
+		}
+		if next >= len(s.fs.lowers) {
+			return nil
 		}
 		end, moved, err := mark(ctx, above)
 		if err != nil || end {
 			return err
 		}
 		if moved != "" {
-			if parents, name, err = s.fs.follow(ctx, parents, name, moved); err != nil {
+			if parents, name, err = s.fs.follow(ctx, parents, next, moved); err != nil {
 				return err
 			}
 		}
@@ -226,7 +230,6 @@ func (s *dir) merge(ctx vfs.Context, parents []layered, name string) error {
 		s.lowers = append(s.lowers, layered{l, layer})
 		parents = parents[i+1:]
 	}
-	return nil
 }
 
 // findLowers finds what the lower layers have below s, of the upper layer,
@@ -273,9 +276,9 @@ func mark(ctx vfs.Context, ino vfs.Inode) (end bool, moved string, err error) {
 }
 
 // follow returns where a redirect leads to: the directories of the lower
-// layers that parents are in, and a name in them. It is a path from the
-// layer's root, or another name in the same directory.
-func (fs *FS) follow(ctx vfs.Context, parents []layered, name, to string) ([]layered, string, error) {
+// layers, from layer from on, that have it, and the name in them. It is a path
+// from the layer's root, or another name in parents.
+func (fs *FS) follow(ctx vfs.Context, parents []layered, from int, to string) ([]layered, string, error) {
 	if !strings.HasPrefix(to, "/") {
 		if to == "." || to == ".." || strings.Contains(to, "/") {
 			return nil, "", unix.EIO
@@ -283,23 +286,25 @@ func (fs *FS) follow(ctx vfs.Context, parents []layered, name, to string) ([]lay
 		return parents, to, nil
 	}
 	at := &dir{node: node{fs: fs}}
-	for i, r := range fs.lowers {
-		if i >= parents[0].layer {
-			at.lowers = append(at.lowers, layered{r, i})
-		}
+	for i := from; i < len(fs.lowers); i++ {
+		at.lowers = append(at.lowers, layered{fs.lowers[i], i})
 	}
 	parts := strings.Split(to[1:], "/")
+	last := len(parts) - 1
 	for i, s := range parts {
 		if s == "" || s == "." || s == ".." {
 			return nil, "", unix.EIO
 		}
-		if i == len(parts)-1 {
-			return at.lowers, s, nil
+		if i == last {
+			break
 		}
-		next := &dir{node: node{fs: fs, lower: at.lowers[0].ino}}
+		next := &dir{node: node{fs: fs}}
 		l, layer, j, a, err := at.top(ctx, s, 0)
-		if err != nil || !a.IsDir() {
-			return nil, name, nil // nothing is there any more
+		if err == unix.ENOENT || err == nil && !a.IsDir() {
+			return nil, "", nil // nothing is there any more
+		}
+		if err != nil {
+			return nil, "", err
 		}
 		next.lowers = append(next.lowers, layered{l, layer})
 		if err := next.merge(ctx, at.lowers[j+1:], s); err != nil {
@@ -307,7 +312,7 @@ func (fs *FS) follow(ctx vfs.Context, parents []layered, name, to string) ([]lay
 		}
 		at = next
 	}
-	return nil, name, nil
+	return at.lowers, parts[last], nil
 }
 
 // newEntry returns an inode of the type in a.
