@@ -12,7 +12,8 @@
 //     at hand. System.Hooks open fifos and devices that have no Opener.
 //   - path.go, dentry.go, mount.go: the tree. A Path is a dentry seen through
 //     a mount; Namespace (NewNamespace, Mount, Bind, Move, Unmount, PivotRoot,
-//     Clone) is a tree of mounts, System what a machine's namespaces share.
+//     Clone, ProcMounts, MountInfo) is a tree of mounts, System what a machine's
+//     namespaces share.
 //   - walk.go, perm.go: Walk and WalkParent resolve a name from an At, the
 //     task's root and the directory a relative name starts at.
 //   - open.go, names.go, rename.go, attr.go, xattr.go: the calls that take a

@@ -375,7 +375,7 @@ func (ns *Namespace) PivotRoot(root, newRoot, putOld Path) error {
 // reaches reports whether going up from p passes through top.
 func reaches(p, top Path) bool {
 	for p.Mount != top.Mount {
-		if p.Mount.parent == nil {
+		if p.Mount == nil || p.Mount.parent == nil {
 			return false
 		}
 		p = p.Mount.Parent()

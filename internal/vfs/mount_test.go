@@ -85,6 +85,15 @@ func TestBindAndMove(t *testing.T) {
 		t.Errorf(".. in a bind mount: %s", got)
 	}
 
+	// A directory moved out of a bind mount's part does not lead out of it.
+	w.mkdir("/a/out", "/a/part", "/a/part/dir", "/view")
+	_, err = w.ns.Bind(w.path("/a/part"), w.path("/view"), false)
+	w.want(err, nil, "bind")
+	in := w.in("/view/dir")
+	w.want(vfs.Rename(w.ctx, w.at, "/a/part/dir", w.at, "/a/out/dir", 0), nil, "rename")
+	_, err = vfs.Walk(w.ctx, in.at, "../../plain", 0, 0)
+	w.want(err, unix.ENOENT, ".. out of a bind mount")
+
 	w.mkdir("/moved")
 	w.want(w.ns.Move(w.path("/a/sub"), w.path("/moved")), nil, "move")
 	if got := w.read("/moved/in"); got != "inner" {

@@ -261,6 +261,11 @@ func (w *walker) up() error {
 			if p.Dentry.parent != nil {
 				p.Dentry = p.Dentry.parent
 			}
+			// What was moved out of a bind mount's part of the tree
+			// does not lead out of the mount.
+			if p.Mount != nil && p.Mount.root.parent != nil && !p.Dentry.under(p.Mount.root) {
+				return unix.ENOENT
+			}
 			break
 		}
 		if p.Mount.parent == nil {
@@ -270,6 +275,9 @@ func (w *walker) up() error {
 			return unix.EXDEV
 		}
 		p = p.Mount.Parent()
+	}
+	if w.resolve&(unix.RESOLVE_BENEATH|unix.RESOLVE_IN_ROOT) != 0 && !reaches(p, w.root) {
+		return unix.EXDEV // it was moved out meanwhile
 	}
 	w.to(p.Ref())
 	if p.Dentry.mounts > 0 {
