@@ -123,7 +123,7 @@ func Attach(pid int) error { return requestValue(unix.PTRACE_ATTACH, pid, 0, 0) 
 
 // Seize makes the calling thread the tracer of thread pid, with the given
 // options, and does not stop it: PTRACE_SEIZE. Errors are those of [Attach],
-// and EINVAL for an option that the host does not know.
+// and EIO for an option that the host does not know.
 func Seize(pid int, options Options) error {
 	return requestValue(unix.PTRACE_SEIZE, pid, 0, uintptr(options))
 }
