@@ -12,12 +12,15 @@ type taskAttrs struct {
 	rtPriority  int
 	affinity    []byte // nil = all
 	timerSlack  uint64
-	pdeathsig   int
 	ioprio      int
+	barriers    int32 // MEMBARRIER_CMD_REGISTER_* done
 }
 
 // fork is what a child has of them.
 func (a taskAttrs) fork() taskAttrs {
-	a.pdeathsig = 0
+	const resetOnFork = 0x40000000
+	if a.policy&resetOnFork != 0 {
+		a.policy, a.rtPriority, a.nice = 0, 0, max(a.nice, 0)
+	}
 	return a
 }

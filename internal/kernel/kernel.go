@@ -15,7 +15,9 @@ import (
 	"sync"
 
 	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/timerfd"
 	"github.com/sysemu/sysemu/internal/vfs"
+	"github.com/sysemu/sysemu/internal/wait"
 )
 
 // Config says what kind of computer the kernel is.
@@ -54,8 +56,11 @@ type Kernel struct {
 	hostname string
 	domain   string
 
-	futexes futexTable
-	buffers [][]byte // scratch memory of calls, each of chunk bytes
+	futexes   futexTable
+	timerfds  *timerfd.System
+	signalfds wait.Queue // readers of signalfds
+	inode     uint64     // the last number given to a pipe or socket
+	buffers   [][]byte   // scratch memory of calls, each of chunk bytes
 
 	handler     Handler // nil: the table, called directly
 	unsupported map[string]int
@@ -90,6 +95,7 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	k.pids.init(cfg.PIDs)
 	k.timers.init(k)
+	k.timerfds = timerfd.NewSystem(timerClock{k})
 	k.boot = newBootTask(k)
 	var err error
 	if k.ns, err = vfs.NewNamespace(k.boot, cfg.Root, 0, cfg.Root.Type()); err != nil {

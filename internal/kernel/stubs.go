@@ -3,7 +3,6 @@ package kernel
 import "github.com/sysemu/sysemu/internal/vfs"
 
 func (k *Kernel) detachShared(t *Task)    {}
-func (k *Kernel) wakeSignalfd(p *Process) {}
 func (k *Kernel) taskGone(t *Task)        {}
 func (k *Kernel) releaseLocks(p *Process) {}
 func (t *Task) dumpCore(sig int) bool     { return false }

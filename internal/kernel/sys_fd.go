@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"github.com/sysemu/sysemu/internal/pipe"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
 )
@@ -127,18 +128,6 @@ func (t *Task) setFlags(f *vfs.File, flags int) error {
 	return nil
 }
 
-// pipeSizer is a pipe: F_GETPIPE_SZ, F_SETPIPE_SZ.
-type pipeSizer interface {
-	PipeSize() int
-	SetPipeSize(ctx vfs.Context, n int) (int, error)
-}
-
-// sealer is a memfd: F_GET_SEALS, F_ADD_SEALS.
-type sealer interface {
-	Seals() (int, error)
-	AddSeals(ctx vfs.Context, f *vfs.File, seals int) error
-}
-
 func sysFcntl(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 	f, err := t.files.GetPath(int(fd))
 	if err != nil {
@@ -213,25 +202,24 @@ func sysFcntl(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 		f.Owner.Signal = int(arg)
 		return 0, nil
 	case unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ:
-		p, ok := f.Impl.(pipeSizer)
-		if !ok {
+		p := pipe.Of(f)
+		if p == nil {
 			return 0, unix.EBADF
 		}
 		if cmd == unix.F_GETPIPE_SZ {
-			return uint64(p.PipeSize()), nil
+			return uint64(p.Size()), nil
 		}
-		n, err := p.SetPipeSize(t, int(uint32(arg)))
+		n, err := p.SetSize(t.Cred(), uint64(uint32(arg)))
 		return uint64(n), err
 	case unix.F_GET_SEALS, unix.F_ADD_SEALS:
-		s, ok := f.Impl.(sealer)
+		s, ok := f.Impl.(vfs.Sealer)
 		if !ok {
 			return 0, unix.EINVAL
 		}
 		if cmd == unix.F_ADD_SEALS {
-			return 0, s.AddSeals(t, f, int(arg))
+			return 0, s.AddSeals(t, f, uint32(arg))
 		}
-		n, err := s.Seals()
-		return uint64(n), err
+		return uint64(s.Seals()), nil
 	case unix.F_GETLEASE:
 		return unix.F_UNLCK, nil
 	case unix.F_SETLEASE:
