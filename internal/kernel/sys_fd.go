@@ -217,9 +217,10 @@ func sysFcntl(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 			return 0, unix.EINVAL
 		}
 		if cmd == unix.F_ADD_SEALS {
-			return 0, s.AddSeals(t, f, uint32(arg))
+			return 0, s.AddSeals(t, f, int(int32(arg)))
 		}
-		return uint64(s.Seals()), nil
+		n, err := s.Seals()
+		return uint64(n), err
 	case unix.F_GETLEASE:
 		return unix.F_UNLCK, nil
 	case unix.F_SETLEASE:

@@ -231,7 +231,7 @@ func (t *Task) selectFDs(n int32, in, out, exc Ptr[uint64], deadline int64) (int
 			}
 		}
 		if count == 0 && deadline >= 0 && (deadline == 0 || t.k.clock.Monotonic() < deadline) {
-			if len(items) > 0 && ready(items) {
+			if len(items) > 0 && anyReady(items) {
 				// Only an event that this set does not ask for (an error
 				// beside the exceptional set): wait on without it.
 				for j := range items {
@@ -259,7 +259,7 @@ func (t *Task) selectFDs(n int32, in, out, exc Ptr[uint64], deadline int64) (int
 	}
 }
 
-func ready(items []poll.Item) bool {
+func anyReady(items []poll.Item) bool {
 	for i := range items {
 		if items[i].Got != 0 {
 			return true
