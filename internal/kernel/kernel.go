@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/timerfd"
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -55,6 +56,7 @@ type Kernel struct {
 	ns       *vfs.Namespace
 	hostname string
 	domain   string
+	memfds   *tmpfs.FS // of memfds and shared memory; nil until there is one
 
 	futexes   futexTable
 	timerfds  *timerfd.System
@@ -166,6 +168,9 @@ func (k *Kernel) Close() {
 	k.timers.stop()
 	k.mu.Unlock()
 	k.stopped.Wait()
+	if k.memfds != nil {
+		k.memfds.Unmounted()
+	}
 	k.hw.Close()
 }
 

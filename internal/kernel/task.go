@@ -266,6 +266,13 @@ func (t *Task) makeReady() {
 // Offload implements wait.Task.
 func (t *Task) Offload(f func()) {
 	k := t.k
+	if t == k.boot {
+		// It has no stack to leave: whoever sets the kernel up waits.
+		k.mu.Unlock()
+		defer k.mu.Lock()
+		f()
+		return
+	}
 	done := false
 	k.stopped.Add(1)
 	go func() {
