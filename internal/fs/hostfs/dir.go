@@ -281,7 +281,7 @@ func (d *dir) Link(_ vfs.Context, name string, target vfs.Inode) error {
 				return d.fs.at2(unix.SYS_LINKAT, fromfd, old, dirfd, name, 0)
 			})
 		}
-		if err == unix.ESTALE {
+		if err == unix.ESTALE || err == unix.ENOENT {
 			// Made without a name, or removed meanwhile.
 			if _, err := d.fs.name.set(name); err != nil {
 				return err

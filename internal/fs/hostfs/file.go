@@ -11,10 +11,7 @@ import (
 // for reading, which stays cached when the tree is stable, and one for reading
 // and writing, which does not, for a program open for writing on the host
 // cannot be executed there.
-type file struct {
-	node
-	key uint64 // of the pages; 0 until mapped
-}
+type file struct{ node }
 
 // Open implements vfs.Opener.
 func (f *file) Open(_ vfs.Context, _ vfs.Path, flags int) (vfs.Impl, error) {
@@ -88,28 +85,9 @@ func (f *file) openHost(mode int) (int, error) {
 		if err != nil {
 			return err
 		}
-		if f.fs.opts.Stable {
-			f.replaced(fd)
-		}
 		return f.verify(fd)
 	})
 	return fd, err
-}
-
-// replaced sees to a file of a stable tree that the host replaced all the
-// same, as an upgrade does: the inode becomes that of the new file.
-func (f *file) replaced(fd int) {
-	var st unix.Statx_t
-	if f.fs.statFD(fd, &st) != nil || f.same(&st) || st.Mode&unix.S_IFMT != unix.S_IFREG ||
-		idOf(&st).dev != f.id.dev || f.fs.inodes[idOf(&st)] != nil || f.ro != nil {
-		return
-	}
-	if f.fs.inodes[f.id] == entry(f) {
-		delete(f.fs.inodes, f.id)
-	}
-	f.init(f.fs, &st)
-	f.fs.inodes[f.id] = f
-	f.key, f.noXattr = 0, false
 }
 
 // SetAttr implements vfs.AttrSetter.

@@ -665,6 +665,19 @@ func TestStable(t *testing.T) {
 	if s, err := w.read("f"); s != "upgraded" || err != nil {
 		t.Errorf("%q, %v", s, err)
 	}
+	// So is a directory with what is in it, and what is gone is gone.
+	hostWrite(t, "1", dir, "d/e/f")
+	hostWrite(t, "1", dir, "d/e/gone")
+	w.read("d/e/f")
+	w.read("d/e/gone")
+	w.do(func() error { w.fs.cache.trim(0); return nil })
+	os.Rename(filepath.Join(dir, "d"), filepath.Join(dir, "old"))
+	hostWrite(t, "22", dir, "d/e/f")
+	if s, err := w.read("d/e/f"); s != "22" || err != nil {
+		t.Errorf("%q, %v", s, err)
+	}
+	_, err = w.read("d/e/gone")
+	w.want("removed by the host", err, unix.ENOENT)
 }
 
 func TestUsersAreMapped(t *testing.T) {

@@ -34,6 +34,7 @@ type node struct {
 	path    *handle  // O_PATH: of directories, and of what has no name
 	ro, rw  *handle  // a file's, open for reading and for both
 	pinned  bool     // path is held: no name is known
+	key     uint64   // of a file's pages; 0 until mapped
 	remote  bool     // on a file system whose reads may wait for ever
 	noXattr bool     // stable, and seen to have no extended attributes
 }
@@ -108,7 +109,8 @@ func (n *node) refresh() error {
 	})
 }
 
-// byName runs f with the inode's names until one leads to it.
+// byName runs f with the inode's names until one leads to it: ENOENT when none
+// leads anywhere, ESTALE when they lead to something else.
 func (n *node) byName(f func(dirfd int, name string) error) error {
 	err := error(unix.ESTALE)
 	for i := len(n.names) - 1; i >= 0; i-- {
@@ -119,9 +121,9 @@ func (n *node) byName(f func(dirfd int, name string) error) error {
 			n.fs.cache.put(h)
 		}
 		switch err {
-		case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.ENXIO:
+		case unix.ENOTDIR, unix.ELOOP, unix.ENXIO:
 			err = unix.ESTALE
-		case unix.ESTALE:
+		case unix.ESTALE, unix.ENOENT:
 		default:
 			return err
 		}
@@ -147,7 +149,7 @@ func (n *node) openNode() (int, error) {
 func (n *node) verify(fd int) error {
 	var st unix.Statx_t
 	err := n.fs.statFD(fd, &st)
-	if err == nil && !n.same(&st) {
+	if err == nil && !n.same(&st) && !n.replace(&st) {
 		err = unix.ESTALE
 	}
 	if err != nil {
@@ -156,6 +158,27 @@ func (n *node) verify(fd int) error {
 	}
 	n.take(&st)
 	return nil
+}
+
+// replace sees to a file or directory of a stable tree that the host replaced
+// all the same, as an upgrade does: nobody revalidates the name, so the inode
+// becomes that of the new one. It must have no descriptor of the old one.
+func (n *node) replace(st *unix.Statx_t) bool {
+	to := idOf(st)
+	kind := uint32(st.Mode) & unix.S_IFMT
+	if !n.fs.opts.Stable || kind != n.attr.Mode&unix.S_IFMT || kind != unix.S_IFREG && kind != unix.S_IFDIR ||
+		to.dev != n.id.dev || n.fs.inodes[to] != nil || n.current() != nil {
+		return false
+	}
+	e := n.fs.inodes[n.id]
+	if e == nil || e.base() != n || e == n.fs.root {
+		return false
+	}
+	delete(n.fs.inodes, n.id)
+	n.fs.inodes[to] = e
+	n.id, n.noXattr, n.key = to, false, 0
+	n.take(st)
+	return true
 }
 
 // reach returns a descriptor of the inode, good for what O_PATH is good for.
