@@ -1,7 +1,8 @@
 package kernel
 
 import (
-	"github.com/sysemu/sysemu/internal/machine"
+	"strings"
+
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
@@ -40,7 +41,8 @@ func defaultLimits(cfg Config) (l [16]unix.Rlimit) {
 
 // Start describes a program to be started.
 type Start struct {
-	Path    string // looked up in the guest's tree
+	Path    string // in the guest's tree
+	Search  string // not "": the PATH in whose directories Path is looked for
 	Args    []string
 	Env     []string
 	Dir     string // "" = /
@@ -142,7 +144,48 @@ func (t *Task) begin(s Start) error {
 		return err
 	}
 	t.th = th // exec replaces it
-	return t.exec(t.atCwd(), s.Path, s.Path, vfs.Follow, s.Args, s.Env)
+	name := s.Path
+	if s.Search != "" {
+		if name, err = t.search(s.Path, s.Search); err != nil {
+			return err
+		}
+	}
+	return t.exec(t.atCwd(), name, name, vfs.Follow, s.Args, s.Env)
+}
+
+// search looks for a program in the directories of a PATH, as a shell does.
+func (t *Task) search(name, dirs string) (string, error) {
+	result := error(unix.ENOENT)
+	for _, dir := range strings.Split(dirs, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		file := dir + "/" + name
+		a, err := vfs.Stat(t, t.atCwd(), file, vfs.Follow)
+		if err != nil {
+			continue
+		}
+		if !a.IsRegular() {
+			continue
+		}
+		if err := vfs.Access(t, t.Cred(), t.atCwd(), file, vfs.MayExec, vfs.Follow); err != nil {
+			result = err
+			continue
+		}
+		return file, nil
+	}
+	return "", result
+}
+
+// Release gives back references to descriptions that were handed to Start.
+func (k *Kernel) Release(files []*vfs.File) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, f := range files {
+		if f != nil {
+			f.Unref(k.boot)
+		}
+	}
 }
 
 // DirError says that a program's working directory cannot be entered.
@@ -180,5 +223,3 @@ func (g *Program) Signal(sig int) error {
 	g.k.sendProcess(g.p, sigInfo{Signo: int32(sig), Code: siUser})
 	return nil
 }
-
-var _ = machine.Syscall

@@ -257,3 +257,10 @@ func addFamily(c calls) {
 		amd64Table[nr] = f
 	}
 }
+
+// Locked runs f with the kernel lock, for a handler that runs without it.
+func (c *Call) Locked(f func(t *Task) error) error {
+	c.Task.k.mu.Lock()
+	defer c.Task.k.mu.Unlock()
+	return f(c.Task)
+}

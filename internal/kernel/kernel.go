@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"sync"
 
@@ -23,16 +24,16 @@ import (
 
 // Config says what kind of computer the kernel is.
 type Config struct {
-	CPUs     int                   // virtual CPUs; 0 = as many as the host lets us use
-	Root     vfs.FileSystem        // mounted at /
-	Hostname string                // "" = "sysemu"
-	Memory   uint64                // bytes of memory for all guests; 0 = as the host has
-	PIDs     int                   // tasks at most; 0 = 32768
-	Clock    Clock                 // nil = the host's
-	Random   io.Reader             // nil = the host's
-	Report   func(msg string)      // what the operator should know (a handler's panic); nil = dropped
-	Handler  func(Handler) Handler // wraps the kernel's own; nil = none
-	Setup    func(k *Kernel) error // runs once, when the root is mounted, before any task
+	CPUs     int                                           // virtual CPUs; 0 = as many as the host lets us use
+	Root     func(ctx vfs.Context) (vfs.FileSystem, error) // makes what is mounted at /
+	Hostname string                                        // "" = "sysemu"
+	Memory   uint64                                        // bytes of memory for all guests; 0 = as the host has
+	PIDs     int                                           // tasks at most; 0 = 32768
+	Clock    Clock                                         // nil = the host's
+	Random   io.Reader                                     // nil = the host's
+	Report   func(msg string)                              // what the operator should know (a handler's panic); nil = dropped
+	Handler  func(Handler) Handler                         // wraps the kernel's own; nil = none
+	Setup    func(k *Kernel, ctx vfs.Context) error        // runs once, when the root is mounted, before any task
 }
 
 // Kernel is one virtual computer.
@@ -99,8 +100,11 @@ func New(cfg Config) (*Kernel, error) {
 	k.timers.init(k)
 	k.timerfds = timerfd.NewSystem(timerClock{k})
 	k.boot = newBootTask(k)
-	var err error
-	if k.ns, err = vfs.NewNamespace(k.boot, cfg.Root, 0, cfg.Root.Type()); err != nil {
+	root, err := cfg.Root(k.boot)
+	if err != nil {
+		return nil, err
+	}
+	if k.ns, err = vfs.NewNamespace(k.boot, root, 0, root.Type()); err != nil {
 		return nil, err
 	}
 	if cfg.Handler != nil {
@@ -112,7 +116,7 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	if cfg.Setup != nil {
 		k.mu.Lock()
-		err := cfg.Setup(k)
+		err := cfg.Setup(k, k.boot)
 		k.mu.Unlock()
 		if err != nil {
 			k.Close()
@@ -148,6 +152,17 @@ func (k *Kernel) startCPUs() error {
 // kernel from ordinary goroutines (a terminal's pump, a timer).
 func (k *Kernel) Lock()   { k.mu.Lock() }
 func (k *Kernel) Unlock() { k.mu.Unlock() }
+
+// Namespace is the guests' mount namespace.
+func (k *Kernel) Namespace() *vfs.Namespace { return k.ns }
+
+// Unsupported returns the calls that got ENOSYS for want of a handler, with
+// how often each was made.
+func (k *Kernel) Unsupported() map[string]int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.unsupported)
+}
 
 // Close kills every task and ends the CPUs. It waits until no process,
 // thread, descriptor or goroutine of the kernel's is left.

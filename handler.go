@@ -1,0 +1,97 @@
+package sysemu
+
+import (
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/kernel"
+)
+
+// Handler serves system calls. It returns the call's result, or an error that
+// is, or wraps, a syscall.Errno: that is what the program sees. Any other
+// error is EIO, and reported.
+//
+// A handler runs on the virtual CPU of the program that calls: what blocks in
+// it stops that CPU. It must not call runtime.LockOSThread or runtime.Goexit.
+// A handler that panics ends the calling program, not this one.
+type Handler interface {
+	ServeCall(c *Call) (uint64, error)
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(c *Call) (uint64, error)
+
+// ServeCall calls f.
+func (f HandlerFunc) ServeCall(c *Call) (uint64, error) { return f(c) }
+
+// Middleware puts a layer around a handler.
+type Middleware func(next Handler) Handler
+
+// Only applies mw to the named calls; all others go straight on.
+func Only(mw Middleware, names ...string) Middleware {
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	return func(next Handler) Handler {
+		inner := mw(next)
+		return HandlerFunc(func(c *Call) (uint64, error) {
+			if set[c.Name()] {
+				return inner.ServeCall(c)
+			}
+			return next.ServeCall(c)
+		})
+	}
+}
+
+// Call is a system call that a program has made.
+type Call struct {
+	c *kernel.Call
+}
+
+// Name is the call's name without prefix, as in the man pages; "syscall_N"
+// for a number that has none.
+func (c *Call) Name() string { return c.c.Name() }
+
+// Number is the call's number in the table of Arch.
+func (c *Call) Number() int { return c.c.Nr }
+
+// Arch says which table the number belongs to.
+func (c *Call) Arch() abi.Arch { return c.c.Arch }
+
+// PID and TID are the process and thread that call, as programs inside number
+// them.
+func (c *Call) PID() int { return c.c.Task.PID() }
+func (c *Call) TID() int { return c.c.Task.TID() }
+
+// Arg returns argument i, 0 to 5, as it was in its register.
+func (c *Call) Arg(i int) uint64 { return c.c.Args[i] }
+
+// SetArg changes an argument for the handlers further in.
+func (c *Call) SetArg(i int, v uint64) { c.c.Args[i] = v }
+
+// ReadMem fills p from the program's memory at addr. EFAULT if it cannot be
+// read.
+func (c *Call) ReadMem(addr uint64, p []byte) error {
+	return c.c.Locked(func(t *kernel.Task) error { return t.CopyIn(addr, p) })
+}
+
+// WriteMem writes p to the program's memory at addr. EFAULT if it cannot be
+// written.
+func (c *Call) WriteMem(addr uint64, p []byte) error {
+	return c.c.Locked(func(t *kernel.Task) error { return t.CopyOut(addr, p) })
+}
+
+// String shows the call with its arguments in hexadecimal.
+func (c *Call) String() string { return c.c.String() }
+
+// wrap makes a kernel's handler of middleware around its own.
+func wrap(inner kernel.Handler, mw []Middleware) kernel.Handler {
+	var h Handler = HandlerFunc(func(c *Call) (uint64, error) { return inner.ServeCall(c.c) })
+	for i := len(mw) - 1; i >= 0; i-- {
+		h = mw[i](h)
+	}
+	return outer{h}
+}
+
+type outer struct{ h Handler }
+
+func (o outer) ServeCall(c *kernel.Call) (uint64, error) { return o.h.ServeCall(&Call{c}) }

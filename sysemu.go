@@ -1,0 +1,257 @@
+// Package sysemu is a Linux kernel you can import: it runs unmodified x86-64
+// Linux programs and serves every system call they make in Go, in this
+// process, on top of the host's PTRACE_SYSEMU.
+//
+// A [Machine] is a virtual computer. Its [Machine.Command] is shaped as that of
+// os/exec; [Middleware] sees and may answer every call that programs make.
+//
+//	m, err := sysemu.New()
+//	...
+//	defer m.Close()
+//	out, err := m.Command("uname", "-a").Output()
+//
+// By default the host's / is the machine's, below a layer in memory: programs
+// find all that is installed, and nothing that they change reaches the host.
+package sysemu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"sync"
+
+	"github.com/sysemu/sysemu/internal/fs/hostfs"
+	"github.com/sysemu/sysemu/internal/fs/overlay"
+	"github.com/sysemu/sysemu/internal/fs/tmpfs"
+	"github.com/sysemu/sysemu/internal/kernel"
+	"github.com/sysemu/sysemu/internal/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// Machine is a virtual computer: CPUs, memory, a file system and the programs
+// that run in it. Its methods may be called from any goroutine.
+type Machine struct {
+	k      *kernel.Kernel
+	opts   options
+	mu     sync.Mutex
+	closed bool
+}
+
+// Option configures a Machine.
+type Option func(*options)
+
+type options struct {
+	cpus       int
+	root       string
+	readOnly   bool
+	hostname   string
+	memory     uint64
+	pids       int
+	mounts     []mount
+	middleware []Middleware
+	log        func(string)
+	uid, gid   *uint32
+}
+
+type mount struct {
+	src, dst string // src "" = tmpfs
+	readOnly bool
+}
+
+// WithCPUs sets the number of virtual CPUs; without it there are as many as
+// the host lets this process use.
+func WithCPUs(n int) Option { return func(o *options) { o.cpus = n } }
+
+// WithRoot makes a directory of the host the machine's /, below a layer in
+// memory. Without it that is the host's own /.
+func WithRoot(dir string) Option { return func(o *options) { o.root = dir } }
+
+// WithBind shows a directory or file of the host at dst. Writes reach the
+// host, unless readOnly.
+func WithBind(src, dst string, readOnly bool) Option {
+	return func(o *options) { o.mounts = append(o.mounts, mount{src, dst, readOnly}) }
+}
+
+// WithTmpfs mounts an empty file system in memory at dst.
+func WithTmpfs(dst string) Option {
+	return func(o *options) { o.mounts = append(o.mounts, mount{dst: dst}) }
+}
+
+// WithHostname sets what uname(2) calls the machine; without it "sysemu".
+func WithHostname(name string) Option { return func(o *options) { o.hostname = name } }
+
+// WithMemory limits the memory of all programs together, in bytes.
+func WithMemory(bytes uint64) Option { return func(o *options) { o.memory = bytes } }
+
+// WithPIDs limits how many tasks there may be at once.
+func WithPIDs(n int) Option { return func(o *options) { o.pids = n } }
+
+// WithUser makes programs run as that user and group, without capabilities
+// unless it is user 0. Without it they run as the user of this process.
+func WithUser(uid, gid uint32) Option { return func(o *options) { o.uid, o.gid = &uid, &gid } }
+
+// WithMiddleware puts layers around the kernel's own handler, the first
+// outermost. A machine without any pays nothing.
+func WithMiddleware(mw ...Middleware) Option {
+	return func(o *options) { o.middleware = append(o.middleware, mw...) }
+}
+
+// WithLog has the machine report what its operator should know, such as a
+// handler that panicked. Without it that goes to standard error.
+func WithLog(f func(msg string)) Option { return func(o *options) { o.log = f } }
+
+// ErrClosed is returned by the methods of a closed Machine.
+var ErrClosed = kernel.ErrClosed
+
+// New starts a machine. It is to be closed with Close.
+func New(opts ...Option) (*Machine, error) {
+	m := &Machine{}
+	o := &m.opts
+	o.root = "/"
+	o.log = func(msg string) { fmt.Fprintln(os.Stderr, msg) }
+	for _, f := range opts {
+		f(o)
+	}
+	if st, err := os.Stat(o.root); err != nil {
+		return nil, fmt.Errorf("sysemu: root: %w", err)
+	} else if !st.IsDir() {
+		return nil, fmt.Errorf("sysemu: root: %s is not a directory", o.root)
+	}
+	for _, mt := range o.mounts {
+		if !path.IsAbs(mt.dst) {
+			return nil, fmt.Errorf("sysemu: mount point %q is not an absolute path", mt.dst)
+		}
+		if mt.src != "" {
+			if _, err := os.Stat(mt.src); err != nil {
+				return nil, fmt.Errorf("sysemu: bind: %w", err)
+			}
+		}
+	}
+	raiseFiles()
+	cfg := kernel.Config{
+		CPUs: o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log,
+		Root: o.makeRoot, Setup: o.setup,
+	}
+	if len(o.middleware) > 0 {
+		cfg.Handler = func(inner kernel.Handler) kernel.Handler { return wrap(inner, o.middleware) }
+	}
+	k, err := kernel.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("sysemu: starting the machine: %w (sysemu doctor says what may stand in the way)", err)
+	}
+	m.k = k
+	return m, nil
+}
+
+// raiseFiles lifts the soft limit of open files once: files that guests map
+// and write need descriptors.
+var raiseFiles = sync.OnceFunc(func() {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil && l.Cur < l.Max {
+		l.Cur = l.Max
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &l)
+	}
+})
+
+// makeRoot puts a layer in memory over the root directory.
+func (o *options) makeRoot(ctx vfs.Context) (vfs.FileSystem, error) {
+	lower, err := hostfs.New(o.root, hostfs.Options{ReadOnly: true, Stable: true})
+	if err != nil {
+		return nil, err
+	}
+	upper := tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: rootDev + 1, Mode: 0o755})
+	return overlay.New(ctx, overlay.Options{Lower: []vfs.FileSystem{lower}, Upper: upper, Dev: rootDev, Shown: "lowerdir=" + o.root})
+}
+
+// rootDev is the st_dev of the root.
+const rootDev = 0x20
+
+// setup mounts what belongs to every machine, and what was asked for.
+func (o *options) setup(k *kernel.Kernel, ctx vfs.Context) error {
+	if err := k.MountStandard(ctx); err != nil {
+		return err
+	}
+	for i, mt := range o.mounts {
+		var fs vfs.FileSystem
+		name := "tmpfs"
+		file := false
+		if mt.src == "" {
+			fs = tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: uint64(0x100 + i), Mode: 0o1777})
+		} else {
+			h, err := hostfs.New(mt.src, hostfs.Options{ReadOnly: mt.readOnly})
+			if err != nil {
+				return fmt.Errorf("bind %s: %w", mt.src, err)
+			}
+			fs, name = h, mt.src
+			st, err := os.Stat(mt.src)
+			file = err == nil && !st.IsDir()
+		}
+		if err := mountAt(ctx, k.Namespace(), fs, mt.dst, name, mt.readOnly, file); err != nil {
+			return fmt.Errorf("mounting on %s: %w", mt.dst, err)
+		}
+	}
+	return nil
+}
+
+// mountAt mounts fs at a path, making the mount point if need be.
+func mountAt(ctx vfs.Context, ns *vfs.Namespace, fs vfs.FileSystem, dst, source string, readOnly, file bool) error {
+	root := ns.Root()
+	defer root.Unref()
+	at := vfs.At{Root: root, Dir: root}
+	if err := makeParents(ctx, at, dst, file); err != nil {
+		return err
+	}
+	p, err := vfs.Walk(ctx, at, dst, vfs.Follow, 0)
+	if err != nil {
+		return err
+	}
+	defer p.Unref()
+	var flags vfs.MountFlags
+	if readOnly {
+		flags |= unix.MS_RDONLY
+	}
+	_, err = ns.Mount(ctx, fs, p, flags, source)
+	return err
+}
+
+// makeParents makes the directories that lead to dst, and dst itself.
+func makeParents(ctx vfs.Context, at vfs.At, dst string, file bool) error {
+	if dst == "/" {
+		return nil
+	}
+	dst = path.Clean(dst)
+	if _, err := vfs.Stat(ctx, at, dst, vfs.Follow); err == nil {
+		return nil
+	}
+	if err := makeParents(ctx, at, path.Dir(dst), false); err != nil {
+		return err
+	}
+	var err error
+	if file {
+		err = vfs.Mknod(ctx, at, dst, unix.S_IFREG|0o644, 0)
+	} else {
+		err = vfs.Mkdir(ctx, at, dst, 0o755)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		err = nil
+	}
+	return err
+}
+
+// Unsupported returns the system calls that got ENOSYS because the kernel does
+// not have them, by name, with how often each was made.
+func (m *Machine) Unsupported() map[string]int { return m.k.Unsupported() }
+
+// Close ends all programs and the machine. Nothing of it is left when Close
+// returns: no process, thread, descriptor or goroutine.
+func (m *Machine) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return ErrClosed
+	}
+	m.closed = true
+	m.k.Close()
+	return nil
+}
