@@ -55,8 +55,8 @@ func sameAsNative(t *testing.T, src string) {
 func runInTmp(t testing.TB, dir string, args ...string) (string, int) {
 	t.Helper()
 	os.MkdirAll(filepath.Join(dir, "tmp"), 0o755)
-	k, err := New(Config{Root: gofs.New(os.DirFS(dir), 100), CPUs: 1, Report: func(s string) { t.Log(s) },
-		Setup: func(k *Kernel) error {
+	k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), 100), nil }, CPUs: 1, Report: func(s string) { t.Log(s) },
+		Setup: func(k *Kernel, _ vfs.Context) error {
 			root := k.ns.Root()
 			defer root.Unref()
 			at, err := vfs.Walk(k.boot, vfs.At{Root: root, Dir: root}, "/tmp", 0, 0)

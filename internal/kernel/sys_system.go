@@ -22,7 +22,6 @@ func init() {
 		"vhangup":           e0(func(t *Task) error { return unix.EPERM }),
 		"iopl":              e0(func(t *Task) error { return unix.EPERM }),
 		"ioperm":            e0(func(t *Task) error { return unix.EPERM }),
-		"acct":              e0(func(t *Task) error { return unix.EPERM }),
 		"bpf":               e0(func(t *Task) error { return unix.EPERM }),
 		"perf_event_open":   e0(func(t *Task) error { return unix.EACCES }),
 		"userfaultfd":       e0(func(t *Task) error { return unix.EPERM }),
