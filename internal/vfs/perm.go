@@ -148,3 +148,9 @@ func DropPrivileges(cred *Cred, mode uint32) uint32 {
 	}
 	return mode
 }
+
+// Permit reports whether the caller may do to what p leads to what want (an
+// rwx triple) says: EACCES, or EROFS for writing.
+func (p Path) Permit(ctx Context, want uint32) error {
+	return permit(ctx, ctx.Cred(), p.Mount, p.Inode(), want)
+}
