@@ -1,10 +1,6 @@
 package net
 
-import (
-	"slices"
-
-	"github.com/sysemu/sysemu/internal/vfs"
-)
+import "github.com/sysemu/sysemu/internal/vfs"
 
 // Files in flight: those that messages hold which nobody has received yet.
 //
@@ -16,13 +12,59 @@ import (
 // maxInFlight bounds what all messages of a machine hold.
 const maxInFlight = 1 << 16
 
+// flights is the list of the unix sockets in flight, in the order they set
+// off.
+type flights struct {
+	head, tail *unixSock
+	n          int
+	stranded   int // that became so since the last collection
+}
+
+// flight is what the collector knows of a unix socket.
+type flight struct {
+	file       *vfs.File // nil when it is not in flight
+	prev, next *unixSock
+	left       int // references from outside of the suspects
+	suspect    bool
+}
+
+func (l *flights) add(s *unixSock, f *vfs.File) {
+	if s.flight.file != nil {
+		return
+	}
+	s.flight = flight{file: f, prev: l.tail}
+	if l.tail != nil {
+		l.tail.flight.next = s
+	} else {
+		l.head = s
+	}
+	l.tail = s
+	l.n++
+}
+
+func (l *flights) remove(s *unixSock) {
+	p, n := s.flight.prev, s.flight.next
+	if p != nil {
+		p.flight.next = n
+	} else {
+		l.head = n
+	}
+	if n != nil {
+		n.flight.prev = p
+	} else {
+		l.tail = p
+	}
+	s.flight = flight{}
+	l.n--
+}
+
 // fly notes that files have become a message's.
 func (n *Stack) fly(files []*vfs.File) {
 	n.inFlight += len(files)
 	for _, f := range files {
-		if _, ok := f.Impl.(*unixSock); ok {
+		if s, ok := f.Impl.(*unixSock); ok {
 			f.InFlight(1)
-			n.flying[f] = struct{}{}
+			n.flights.add(s, f)
 		}
 	}
 }
@@ -31,10 +73,10 @@ func (n *Stack) fly(files []*vfs.File) {
 func (n *Stack) land(files []*vfs.File) {
 	n.inFlight -= len(files)
 	for _, f := range files {
-		if _, ok := f.Impl.(*unixSock); ok {
+		if s, ok := f.Impl.(*unixSock); ok {
 			f.InFlight(-1)
 			if left, _ := f.OnlyInFlight(); left == 0 {
-				delete(n.flying, f)
+				n.flights.remove(s)
 			}
 		}
 	}
@@ -59,68 +101,77 @@ func (n *Stack) drop(ctx vfs.Context, files []*vfs.File) {
 	n.doomed, n.dropping = nil, false
 }
 
+// few is how many sockets in flight are looked through at once; when there
+// are more, it is done for every so many of them that are stranded.
+const few = 256
+
+// strand is told of a socket that only messages hold now.
+func (n *Stack) strand(ctx vfs.Context) {
+	l := &n.flights
+	l.stranded++
+	if l.n > few && l.stranded < l.n/4 {
+		return
+	}
+	l.stranded = 0
+	n.collect(ctx)
+}
+
 // collect empties the queues of the sockets that can be reached by nothing
 // but messages in each other's queues.
 func (n *Stack) collect(ctx vfs.Context) {
-	left := make(map[*vfs.File]int) // references from outside of the set
-	var set []*vfs.File
-	for f := range n.flying {
-		if refs, only := f.OnlyInFlight(); only {
-			left[f] = refs
-			set = append(set, f)
+	var suspects []*unixSock
+	for s := n.flights.head; s != nil; s = s.flight.next {
+		refs, only := s.flight.file.OnlyInFlight()
+		s.flight.suspect, s.flight.left = only, refs
+		if only {
+			suspects = append(suspects, s)
 		}
 	}
-	slices.SortFunc(set, func(a, b *vfs.File) int {
-		return int(a.Impl.(*unixSock).inode.ino) - int(b.Impl.(*unixSock).inode.ino)
-	})
-	for _, f := range set {
-		f.Impl.(*unixSock).carried(func(g *vfs.File) {
-			if _, ok := left[g]; ok {
-				left[g]--
-			}
-		})
+	for _, s := range suspects {
+		s.carried(func(o *unixSock) { o.flight.left-- })
 	}
 	// What a reachable socket's queue has is reachable.
-	var reachable []*vfs.File
-	for _, f := range set {
-		if left[f] > 0 {
-			reachable = append(reachable, f)
+	var reachable []*unixSock
+	for _, s := range suspects {
+		if s.flight.left > 0 {
+			s.flight.suspect = false
+			reachable = append(reachable, s)
 		}
 	}
-	for _, f := range reachable {
-		delete(left, f)
-	}
 	for len(reachable) > 0 {
-		f := reachable[len(reachable)-1]
+		s := reachable[len(reachable)-1]
 		reachable = reachable[:len(reachable)-1]
-		f.Impl.(*unixSock).carried(func(g *vfs.File) {
-			if _, ok := left[g]; ok {
-				delete(left, g)
-				reachable = append(reachable, g)
+		s.carried(func(o *unixSock) {
+			if o.flight.suspect {
+				o.flight.suspect = false
+				reachable = append(reachable, o)
 			}
 		})
 	}
 	var garbage []*vfs.File
-	for _, f := range set {
-		if _, ok := left[f]; ok {
-			garbage = append(garbage, f.Impl.(*unixSock).purge()...)
+	for _, s := range suspects {
+		if s.flight.suspect {
+			garbage = append(garbage, s.purge()...)
 		}
 	}
 	n.drop(ctx, garbage)
 }
 
-// carried calls do for every file in the queues of s, and of the connections
-// that wait to be accepted.
-func (s *sock) carried(do func(f *vfs.File)) {
-	for g := s.bytes.head; g != nil; g = g.next {
-		for _, f := range g.files {
-			do(f)
+// carried calls do for every unix socket in the queues of s, and of the
+// connections that wait to be accepted.
+func (s *sock) carried(do func(*unixSock)) {
+	files := func(files []*vfs.File) {
+		for _, f := range files {
+			if u, ok := f.Impl.(*unixSock); ok {
+				do(u)
+			}
 		}
 	}
+	for g := s.bytes.head; g != nil; g = g.next {
+		files(g.files)
+	}
 	for p := s.packets.head; p != nil; p = p.next {
-		for _, f := range p.files {
-			do(f)
-		}
+		files(p.files)
 	}
 	for _, c := range s.pending {
 		c.carried(do)

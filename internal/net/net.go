@@ -100,18 +100,15 @@ type Stack struct {
 	ino      uint64
 	abstract map[abstractName]*unixSock
 	autobind uint32
-	flying   map[*vfs.File]struct{} // unix sockets that messages hold
-	inFlight int                    // files that messages hold
-	doomed   []*vfs.File            // to be given back, see drop
+	flights  flights
+	inFlight int         // files that messages hold
+	doomed   []*vfs.File // to be given back, see drop
 	dropping bool
 }
 
 // New returns the namespace of a new machine.
 func New() *Stack {
-	return &Stack{
-		abstract: make(map[abstractName]*unixSock),
-		flying:   make(map[*vfs.File]struct{}),
-	}
+	return &Stack{abstract: make(map[abstractName]*unixSock)}
 }
 
 // families has who makes the sockets of each address family.

@@ -256,7 +256,8 @@ func (s *sock) recvBytes(ctx vfs.Context, m *Message, flags int, pat patience) (
 		}
 	}
 	if !first && s.opt.passcred {
-		m.Control.Creds = &creds
+		c := creds
+		m.Control.Creds = &c
 	}
 	return n, nil
 }

@@ -23,6 +23,7 @@ type unixSock struct {
 	peerCreds  unix.Ucred
 	peerGroups []uint32
 	groups     []uint32 // of who listens
+	flight     flight
 }
 
 // abstractName is a name that is not in the tree. Sockets of different types
@@ -402,7 +403,7 @@ func (s *unixSock) unbind() {
 }
 
 // Stranded implements vfs.Stranded.
-func (s *unixSock) Stranded(ctx vfs.Context) { s.stack.collect(ctx) }
+func (s *unixSock) Stranded(ctx vfs.Context) { s.stack.strand(ctx) }
 
 // Poll implements vfs.Poller.
 func (s *unixSock) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {

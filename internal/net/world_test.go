@@ -451,7 +451,7 @@ func compare(t *testing.T, label string, script []action) {
 			h.close(i)
 			o.close(i)
 		}
-		if o.n.inFlight != 0 || len(o.n.flying) != 0 {
+		if o.n.inFlight != 0 || o.n.flights.n != 0 {
 			t.Errorf("%s: %d files still in flight", label, o.n.inFlight)
 		}
 	})
