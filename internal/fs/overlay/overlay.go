@@ -67,7 +67,8 @@ type oddIno struct{ dev, ino uint64 }
 
 const upperLayer = -1
 
-// New puts layers together. Their roots must be directories.
+// New puts layers together. Their roots must be directories. An upper layer
+// that is still empty takes the attributes of the topmost lower root.
 func New(ctx vfs.Context, o Options) (*FS, error) {
 	fs := &FS{opts: o, real: make(map[vfs.Inode]entry), devs: make(map[device]uint64), odd: make(map[oddIno]uint64)}
 	d := &dir{}
@@ -99,6 +100,8 @@ func New(ctx vfs.Context, o Options) (*FS, error) {
 		d.upper = r
 		if d.lower == nil {
 			d.ino = fs.inode(upperLayer, a.Dev, a.Ino)
+		} else if a, err = inherit(ctx, d.lower, d.up); err != nil {
+			return nil, err
 		}
 		d.note(a)
 	}
@@ -108,6 +111,22 @@ func New(ctx vfs.Context, o Options) (*FS, error) {
 	d.fs = fs
 	fs.root = d
 	return fs, nil
+}
+
+// inherit gives an empty upper root what the lower root has.
+func inherit(ctx vfs.Context, lower vfs.Inode, upper upperDir) (vfs.Attr, error) {
+	empty := true
+	err := readDir(ctx, upper, func(e vfs.DirEntry) { empty = empty && (e.Name == "." || e.Name == "..") })
+	if err == nil && empty {
+		var a vfs.Attr
+		if a, err = lower.Attr(ctx); err == nil {
+			err = copyAttr(ctx, lower, upper, a)
+		}
+	}
+	if err != nil {
+		return vfs.Attr{}, err
+	}
+	return upper.Attr(ctx)
 }
 
 // Root implements vfs.FileSystem.
