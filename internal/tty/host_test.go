@@ -352,4 +352,3 @@ func same(t *testing.T, script ...step) {
 		}
 	}
 }
-
