@@ -50,7 +50,7 @@ func (d *dir) copyUp(ctx vfs.Context, _ int64) error {
 // keepingTimes copies d up and runs f, which puts into the upper layer what d
 // has already: its times stay.
 func (d *dir) keepingTimes(ctx vfs.Context, f func() error) error {
-	if err := d.copyUp(ctx, everything); err != nil {
+	if err := d.copyUp(ctx, nothing); err != nil {
 		return err
 	}
 	a, err := d.up.Attr(ctx)
@@ -174,32 +174,40 @@ func (n *node) copied(self entry, u vfs.Inode, a vfs.Attr) {
 	n.fs.real[u] = self
 }
 
-// copyUp makes sure that the file is in the upper layer. One task copies, the
-// others wait; meanwhile the file is read from the lower layer, and its names
-// may change.
+// lazyFrom is the size from which on a file that gets other attributes or
+// another name is copied up without its contents.
+var lazyFrom int64 = 64 << 10
+
+// copyUp makes sure that the file is in the upper layer, with as much of its
+// contents as is wanted. One task copies, the others wait; meanwhile the file
+// is read from the lower layer, and its names may change.
 func (f *file) copyUp(ctx vfs.Context, size int64) error {
-	for f.upper == nil {
-		if f.fs.opts.Upper == nil {
-			return unix.EROFS
-		}
-		if f.copying {
+	for {
+		switch {
+		case f.copying:
 			if err := f.wait(ctx); err != nil {
 				return err
 			}
 			continue
+		case f.upper != nil && (!f.lazy || size == nothing):
+			return nil
+		case f.fs.opts.Upper == nil:
+			return unix.EROFS
 		}
 		f.copying = true
-		err := f.copyFile(ctx, size)
+		var err error
+		if f.upper == nil {
+			err = f.copyFile(ctx, size)
+		} else {
+			err = f.complete(ctx, size)
+		}
 		f.copying = false
 		if f.waiting != nil {
 			f.waiting.Wake(wait.In)
 			f.waiting = nil
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
-	return nil
 }
 
 // wait waits until nobody copies f.
@@ -226,8 +234,9 @@ func (f *file) copyFile(ctx vfs.Context, size int64) error {
 		return err
 	}
 	home := f.fs.root
-	if p, ok := f.place(); ok {
-		if err := p.dir.copyUp(ctx, everything); err != nil {
+	p, named := f.place()
+	if named {
+		if err := p.dir.copyUp(ctx, nothing); err != nil {
 			return err
 		}
 		home = p.dir
@@ -240,9 +249,16 @@ func (f *file) copyFile(ctx vfs.Context, size int64) error {
 	if err != nil {
 		return err
 	}
-	err = f.copyData(ctx, u, min(size, a.Size))
+	lazy := false
+	if size == nothing {
+		if size = everything; named && a.Size >= lazyFrom {
+			lazy = markLazy(ctx, u, p, a.Size) == nil
+		}
+	}
+	if !lazy {
+		err = f.copyData(ctx, u, min(size, a.Size), a)
+	}
 	if err == nil {
-		// Last, for writing takes the set-id bits away.
 		err = copyAttr(ctx, f.lower, u, a)
 	}
 	if err == nil {
@@ -255,16 +271,78 @@ func (f *file) copyFile(ctx vfs.Context, size int64) error {
 		return err
 	}
 	f.copied(f, u, a)
+	f.lazy = lazy
 	return nil
 }
 
-const chunk = 256 << 10
-
-// copyData copies the first size bytes of f to u; holes stay holes.
-func (f *file) copyData(ctx vfs.Context, u vfs.Inode, size int64) error {
-	if size == 0 {
-		return nil
+// markLazy makes u, for the file that the lower layers have at p, one without
+// contents: overlayfs calls it metacopy.
+func markLazy(ctx vfs.Context, u vfs.Inode, p place, size int64) error {
+	x, ok := u.(vfs.Xattrer)
+	if !ok {
+		return unix.EOPNOTSUPP
 	}
+	if err := u.(vfs.AttrSetter).SetAttr(ctx, vfs.SetSize, vfs.Attr{Size: size}); err != nil {
+		return err
+	}
+	if err := x.Setxattr(ctx, redirect, []byte(p.dir.origin+"/"+p.name), 0); err != nil {
+		return err
+	}
+	return x.Setxattr(ctx, metacopy, nil, 0)
+}
+
+// complete copies the contents that f was copied up without.
+func (f *file) complete(ctx vfs.Context, size int64) error {
+	a, err := f.lower.Attr(ctx)
+	if err != nil {
+		return err
+	}
+	// What is seen of f stays as it is now.
+	now, err := f.Attr(ctx)
+	if err != nil {
+		return err
+	}
+	f.saved = &now
+	err = f.copyData(ctx, f.upper, min(size, a.Size), a)
+	f.saved = nil
+	if e := f.setAttr(ctx, vfs.SetAtime|vfs.SetMtime|vfs.SetCtime, now); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	f.lazy = false
+	for _, s := range [...]string{metacopy, redirect} {
+		if err := f.removexattr(ctx, s); err != nil && err != unix.ENODATA {
+			return err
+		}
+	}
+	return nil
+}
+
+// privileged is a caller whose writing leaves the set-id bits alone.
+type privileged struct{ vfs.Context }
+
+var allCaps = &vfs.Cred{Caps: 1<<64 - 1}
+
+func (privileged) Cred() *vfs.Cred { return allCaps }
+
+const (
+	chunk = 256 << 10
+	// turn is how much is copied before others have their turn.
+	turn = 16 << 20
+)
+
+// copyData copies the first size bytes of f, of attributes a, to u; holes stay
+// holes. What the upper layer has no room for it does not begin with.
+func (f *file) copyData(ctx vfs.Context, u vfs.Inode, size int64, a vfs.Attr) error {
+	if size == 0 {
+		return u.(vfs.AttrSetter).SetAttr(ctx, vfs.SetSize, vfs.Attr{})
+	}
+	if s, err := f.fs.opts.Upper.Statfs(ctx); err == nil && s.Bsize > 0 && uint64(min(size, a.Blocks*512)/s.Bsize) > s.Bavail {
+		return unix.ENOSPC
+	}
+	ctx = privileged{ctx}
 	from, err := open(ctx, f.lower, unix.O_RDONLY)
 	if err != nil {
 		return err
@@ -282,7 +360,7 @@ func (f *file) copyData(ctx vfs.Context, u vfs.Inode, size int64) error {
 	}
 	seeker, _ := from.Impl.(vfs.Seeker)
 	buf := make([]byte, min(chunk, size))
-	hole := int64(0) // where the next one begins
+	hole, rest := int64(0), int64(turn) // where the next hole begins; until the others' turn
 	for off := int64(0); off < size; {
 		if seeker != nil && off >= hole {
 			next, err := seeker.Seek(ctx, from, off, unix.SEEK_DATA)
@@ -315,6 +393,10 @@ func (f *file) copyData(ctx vfs.Context, u vfs.Inode, size int64) error {
 				return err
 			}
 			b, off = b[k:], off+int64(k)
+		}
+		if rest -= int64(m); rest <= 0 {
+			ctx.Offload(func() {})
+			rest = turn
 		}
 	}
 	return u.(vfs.AttrSetter).SetAttr(ctx, vfs.SetSize, vfs.Attr{Size: size})

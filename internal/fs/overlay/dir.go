@@ -114,12 +114,23 @@ func (d *dir) found(ctx vfs.Context, name string, u vfs.Inode) (vfs.Inode, error
 			return nil, err
 		}
 	}
+	layer := 0
+	switch e := e.(type) {
+	case *dir:
+		if len(e.lowers) > 0 {
+			layer = e.lowers[0].layer
+		}
+	case *file:
+		if layer, err = e.findContents(ctx, d, name); err != nil {
+			return nil, err
+		}
+	}
 	if n.lower != nil {
 		la, err := n.lower.Attr(ctx)
 		if err != nil {
 			return nil, err
 		}
-		n.ino = d.fs.inode(e.(*dir).lowers[0].layer, la.Dev, la.Ino)
+		n.ino = d.fs.inode(layer, la.Dev, la.Ino)
 	} else {
 		n.ino = d.fs.inode(upperLayer, a.Dev, a.Ino)
 	}
@@ -252,6 +263,32 @@ func (s *dir) findLowers(ctx vfs.Context, d *dir, name string) error {
 		s.lower = s.lowers[0].ino
 	}
 	return nil
+}
+
+// findContents finds the file in the lower layers, and in which, that f of the
+// upper layer, found in d, has been copied from without the contents.
+func (f *file) findContents(ctx vfs.Context, d *dir, name string) (layer int, err error) {
+	x, ok := f.upper.(vfs.Xattrer)
+	if !ok {
+		return 0, nil
+	}
+	if _, err := x.Getxattr(ctx, metacopy); err != nil {
+		return 0, nil
+	}
+	p := &dir{node: node{fs: d.fs}, lowers: d.lowers}
+	if moved, err := x.Getxattr(ctx, redirect); err == nil && len(moved) > 0 {
+		if p.lowers, name, err = d.fs.follow(ctx, d.lowers, 0, string(moved)); err != nil {
+			return 0, err
+		}
+	}
+	l, layer, _, a, err := p.top(ctx, name, 0)
+	if err == unix.ENOENT || err == nil && !a.IsRegular() {
+		err = unix.EIO // as overlayfs
+	}
+	if err == nil {
+		f.lower, f.lazy = l, true
+	}
+	return layer, err
 }
 
 // mark reads what a layer's directory says about the layers below: that they

@@ -9,8 +9,25 @@ import (
 // file is a regular file.
 type file struct {
 	node
+	lazy    bool        // the upper layer has all but the contents
 	copying bool        // a task is copying it up
 	waiting *wait.Queue // who waits for that; nil when nobody does
+	saved   *vfs.Attr   // what it is, while the contents are being copied
+}
+
+// Attr implements vfs.Inode.
+func (f *file) Attr(ctx vfs.Context) (vfs.Attr, error) {
+	if f.saved != nil {
+		return *f.saved, nil
+	}
+	a, err := f.node.Attr(ctx)
+	if f.lazy && err == nil {
+		var l vfs.Attr
+		if l, err = f.lower.Attr(ctx); err == nil {
+			a.Blocks = l.Blocks
+		}
+	}
+	return a, err
 }
 
 // Open implements vfs.Opener. To open a file for writing copies it up.
@@ -28,7 +45,7 @@ func (f *file) Open(ctx vfs.Context, _ vfs.Path, flags int) (vfs.Impl, error) {
 }
 
 // openFile serves a description by the layer's own, and by the upper layer's
-// once the file is copied up. The lower one is kept: a call may be in it.
+// once the contents are copied up. The lower one is kept: a call may be in it.
 type openFile struct {
 	f            *file
 	flags        int
@@ -37,12 +54,12 @@ type openFile struct {
 
 // impl returns what serves the description now.
 func (o *openFile) impl(ctx vfs.Context) (vfs.Impl, error) {
-	at := &o.lower
-	if o.f.upper != nil {
-		at = &o.upper
+	at, ino := &o.lower, o.f.lower
+	if o.f.upper != nil && !o.f.lazy {
+		at, ino = &o.upper, o.f.upper
 	}
 	if *at == nil {
-		op, ok := o.f.real().(vfs.Opener)
+		op, ok := ino.(vfs.Opener)
 		if !ok {
 			return nil, unix.EIO
 		}

@@ -31,7 +31,7 @@ func (d *dir) at(ctx vfs.Context, name string) (u vfs.Inode, white bool, err err
 // replaced, so that at no time the name leads to what is below it; what is
 // below a directory has no part in it then.
 func (d *dir) putNew(ctx vfs.Context, name string, make func(name string) (vfs.Inode, error)) (vfs.Inode, error) {
-	if err := d.copyUp(ctx, everything); err != nil {
+	if err := d.copyUp(ctx, nothing); err != nil {
 		return nil, err
 	}
 	old, white, err := d.at(ctx, name)
@@ -124,7 +124,7 @@ func (d *dir) Symlink(ctx vfs.Context, name, target string, uid, gid uint32) (vf
 
 // Tmpfile implements vfs.Tmpfiler.
 func (d *dir) Tmpfile(ctx vfs.Context, mode uint32, uid, gid uint32) (vfs.Inode, error) {
-	if err := d.copyUp(ctx, everything); err != nil {
+	if err := d.copyUp(ctx, nothing); err != nil {
 		return nil, err
 	}
 	t, ok := d.up.(vfs.Tmpfiler)
@@ -148,7 +148,7 @@ func (d *dir) Link(ctx vfs.Context, name string, target vfs.Inode) error {
 	if !ok {
 		return unix.EXDEV
 	}
-	if err := e.copyUp(ctx, everything); err != nil {
+	if err := e.copyUp(ctx, nothing); err != nil {
 		return err
 	}
 	n := e.base()
@@ -196,7 +196,7 @@ func (d *dir) hide(ctx vfs.Context, name string, remove func(name string, u vfs.
 	}
 	if below {
 		// The directory changes, so its times do, too.
-		if err := d.copyUp(ctx, everything); err != nil {
+		if err := d.copyUp(ctx, nothing); err != nil {
 			return err
 		}
 	}
@@ -359,7 +359,7 @@ func (d *dir) Rename(ctx vfs.Context, old string, child vfs.Inode, to vfs.Inode,
 		if !e.want {
 			continue
 		}
-		if err := e.ino.copyUp(ctx, everything); err != nil {
+		if err := e.ino.copyUp(ctx, nothing); err != nil {
 			return err
 		}
 		if e.d != nil {

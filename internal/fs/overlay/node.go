@@ -40,8 +40,11 @@ type entry interface {
 	copyUp(ctx vfs.Context, size int64) error
 }
 
-// everything is the size for copyUp that wants all of a file.
-const everything = 1<<63 - 1
+// Sizes for copyUp: all of a file's contents, or none, for they do not change.
+const (
+	everything = 1<<63 - 1
+	nothing    = -1
+)
 
 func (n *node) base() *node { return n }
 
@@ -152,6 +155,7 @@ const (
 	private  = "trusted.overlay."
 	opaque   = "trusted.overlay.opaque"
 	redirect = "trusted.overlay.redirect"
+	metacopy = "trusted.overlay.metacopy"
 )
 
 // Getxattr implements vfs.Xattrer.
@@ -203,7 +207,7 @@ func (n *node) removexattr(ctx vfs.Context, name string) error {
 // to kind; so each kind has them by way of these.
 
 func setAttr(ctx vfs.Context, e entry, set vfs.AttrMask, a vfs.Attr) error {
-	size := int64(everything)
+	size := int64(nothing)
 	if set&vfs.SetSize != 0 {
 		size = a.Size
 	}
@@ -217,7 +221,7 @@ func setxattr(ctx vfs.Context, e entry, name string, value []byte, flags int) er
 	if strings.HasPrefix(name, private) {
 		return unix.EPERM
 	}
-	if err := e.copyUp(ctx, everything); err != nil {
+	if err := e.copyUp(ctx, nothing); err != nil {
 		return err
 	}
 	return e.base().setxattr(ctx, name, value, flags)
@@ -230,7 +234,7 @@ func removexattr(ctx vfs.Context, e entry, name string) error {
 	if _, err := e.base().Getxattr(ctx, name); err != nil {
 		return err // nothing to remove, nothing to copy
 	}
-	if err := e.copyUp(ctx, everything); err != nil {
+	if err := e.copyUp(ctx, nothing); err != nil {
 		return err
 	}
 	return e.base().removexattr(ctx, name)

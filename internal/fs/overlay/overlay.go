@@ -17,8 +17,10 @@
 // whiteout in the upper layer: a character device 0/0. A directory that hides
 // what the lower layers have at its place is opaque: it has the extended
 // attribute trusted.overlay.opaque. A directory that was moved says in
-// trusted.overlay.redirect where the lower layers have it. So an upper layer is
-// a valid layer of the kernel's overlayfs, too.
+// trusted.overlay.redirect where the lower layers have it. Of a large file that
+// got other attributes or another name, but not other contents, these are not
+// copied: trusted.overlay.metacopy says so. An upper layer is a valid layer of the
+// kernel's overlayfs, too, with its options redirect_dir and metacopy.
 //
 // # Identity
 //

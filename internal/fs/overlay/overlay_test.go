@@ -500,7 +500,9 @@ func TestRandomAgainstHost(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
+	defer func(n int64) { lazyFrom = n }(lazyFrom)
 	for seed := range rounds {
+		lazyFrom = []int64{1, 300, 64 << 10}[seed%3]
 		low := t.TempDir()
 		plant(t, low)
 		plain := host{copyTree(t, low)}
@@ -549,7 +551,9 @@ func TestRandomAgainstOverlayfs(t *testing.T) {
 		t.Skipf("cannot mount: %v", err)
 	}
 	defer unix.Unmount(top, unix.MNT_DETACH)
-	for seed := range 10 {
+	defer func(n int64) { lazyFrom = n }(lazyFrom)
+	for seed := range 12 {
+		lazyFrom = []int64{1, 300, 64 << 10}[seed%3]
 		base := filepath.Join(top, fmt.Sprint(seed))
 		low, up, work, mnt := base+"/low", base+"/up", base+"/work", base+"/mnt"
 		for _, d := range []string{low, up, work, mnt} {
@@ -572,7 +576,7 @@ func TestRandomAgainstOverlayfs(t *testing.T) {
 			t.Fatalf("seed %d: (-host +overlay)\n%s", seed, diff)
 		}
 		w.k.Do(w.unmount)
-		opts := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", low, up, work)
+		opts := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,metacopy=on", low, up, work)
 		if err := unix.Mount("overlay", mnt, "overlay", 0, opts); err != nil {
 			t.Skipf("cannot mount an overlayfs: %v", err)
 		}

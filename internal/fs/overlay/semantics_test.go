@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sysemu/sysemu/internal/fs/hostfs"
+	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/wait/waittest"
 	"golang.org/x/sys/unix"
@@ -117,6 +118,81 @@ func TestCopyUp(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(low, "usr/lib/f")); string(b) != "lower" {
 		t.Error("the lower layer was written")
 	}
+}
+
+func TestContentsAreCopiedWhenWritten(t *testing.T) {
+	low := t.TempDir()
+	data := strings.Repeat("0123456789abcdef", 64<<10)
+	put(t, data, low, "d/big")
+	put(t, data, low, "huge")
+	if err := os.Truncate(filepath.Join(low, "huge"), 1<<40); err != nil {
+		t.Skip(err)
+	}
+	up := memory()
+	g := guest{newWorld(t, lasting{up}, lower(t, low))}
+	used := func() uint64 {
+		s, _ := up.Statfs(g.ctx)
+		return (s.Blocks - s.Bfree) * uint64(s.Bsize)
+	}
+	reader, err := g.open("d/big", unix.O_RDONLY)
+	g.must("open", err)
+	defer func() { g.close(reader) }()
+	n := g.ino("d/big")
+	g.must("chmod", g.chmod("d/big", 0o600))
+	g.must("rename", g.rename("d/big", "moved", 0))
+	g.must("link", g.link("moved", "linked"))
+	g.must("utimens", g.utimens("moved", 1e18+3))
+	g.must("chown", g.chown("huge", uint32(os.Geteuid()), uint32(os.Getegid())))
+	if u := used(); u > 64<<10 {
+		t.Errorf("%d bytes were copied", u)
+	}
+	for range 2 {
+		a, err := g.stat("linked")
+		if a.Ino != n || a.Nlink != 2 || a.Size != int64(len(data)) || a.Blocks*512 < a.Size || a.Mode&0o777 != 0o600 || err != nil {
+			t.Errorf("%+v, %v", a, err)
+		}
+		g.mustRead("moved", data)
+		if x, err := g.xattrs("moved"); x != "" || err != nil {
+			t.Errorf("attributes: %s, %v", x, err)
+		}
+		g.close(reader)
+		g.k.Do(func() {
+			g.unmount()
+			g.mount(lasting{up}, lower(t, low))
+		})
+		reader, err = g.open("moved", unix.O_RDONLY)
+		g.must("open", err)
+	}
+	w, err := g.open("linked", unix.O_WRONLY)
+	g.must("open", err)
+	if a, _ := g.stat("moved"); a.Mtime != 1e18+3 {
+		t.Errorf("opening changed the time to %d", a.Mtime)
+	}
+	g.do(func() error { _, err := w.Pwrite(g.ctx, []byte("new"), 5); return err })
+	g.close(w)
+	if s, err := g.readFile(reader); s != data[:5]+"new"+data[8:] || err != nil {
+		t.Errorf("%d bytes, %.10q, %v", len(s), s, err)
+	}
+	if v, err := g.inUpper("moved").(vfs.Xattrer).Listxattr(g.ctx); len(v) != 0 || err != nil {
+		t.Errorf("the mark is left: %v, %v", v, err)
+	}
+}
+
+func TestNoRoom(t *testing.T) {
+	low := t.TempDir()
+	put(t, strings.Repeat("x", 1<<20), low, "f")
+	up := tmpfs.New(1, tmpfs.Options{Size: 512 << 10})
+	g := guest{newWorld(t, up, lower(t, low))}
+	if _, err := g.open("f", unix.O_RDWR); err != unix.ENOSPC {
+		t.Errorf("open: %v", err)
+	}
+	g.must("chmod", g.chmod("f", 0o600))
+	if _, err := g.open("f", unix.O_RDWR); err != unix.ENOSPC {
+		t.Errorf("open: %v", err)
+	}
+	g.mustRead("f", strings.Repeat("x", 1<<20))
+	g.must("truncate", g.write("f", unix.O_TRUNC, 0, "short"))
+	g.mustRead("f", "short")
 }
 
 func TestTruncatingCopiesNoMore(t *testing.T) {
@@ -511,7 +587,17 @@ func TestCopyingUpAtOnce(t *testing.T) {
 	const size = 3 << 20
 	put(t, strings.Repeat("x", size), low, "f")
 	put(t, strings.Repeat("x", size), low, "gone")
+	for _, lazy := range []bool{false, true} {
+		copyAtOnce(t, low, size, lazy)
+	}
+}
+
+func copyAtOnce(t *testing.T, low string, size int, lazy bool) {
 	g := guest{newWorld(t, memory(), slow{lower(t, low)})}
+	if lazy {
+		g.must("chmod", g.chmod("f", 0o666))
+		g.must("chmod", g.chmod("gone", 0o666))
+	}
 	for i := range 6 {
 		g.k.Go(func(task *waittest.Task) {
 			ctx := *g.ctx
@@ -528,7 +614,7 @@ func TestCopyingUpAtOnce(t *testing.T) {
 				if n, err := f.Pwrite(&ctx, []byte{'0' + byte(i)}, int64(i)); n != 1 || err != nil {
 					t.Errorf("write: %d, %v", n, err)
 				}
-				if a, err := f.Stat(&ctx); a.Size != size || err != nil {
+				if a, err := f.Stat(&ctx); a.Size != int64(size) || err != nil {
 					t.Errorf("size %d, %v", a.Size, err)
 				}
 				f.Unref(&ctx)
