@@ -32,6 +32,11 @@ type Delivery struct {
 
 	// The last exception of the thread, for the frame.
 	Err, TrapNo, CR2 uint64
+
+	// Return32 is where an i386 handler without SA_RESTORER returns to:
+	// __kernel_sigreturn or __kernel_rt_sigreturn, by SA_SIGINFO. 0 is code
+	// in the frame.
+	Return32 uint64
 }
 
 // Frame is what a handler begins with: the image is to be written at Addr;
@@ -147,7 +152,8 @@ type Restored struct {
 	Regs   Regs
 	XState []byte
 	Mask   uint64     // never with SIGKILL and SIGSTOP
-	Alt    abi.StackT // for sigaltstack(2), whose errors do not matter, nor when it is in use
+	Alt    abi.StackT // if HasAlt, for sigaltstack(2), whose errors do not matter
+	HasAlt bool
 }
 
 const unblockable = 1<<(unix.SIGKILL-1) | 1<<(unix.SIGSTOP-1)
@@ -161,7 +167,7 @@ func (c *CPU) Return(regs *Regs, read Read) (*Restored, error) {
 	if err := read(regs.Rsp, abi.Bytes(&uc)); err != nil {
 		return nil, err
 	}
-	out := &Restored{Regs: *regs, Mask: uc.Sigmask &^ unblockable, Alt: uc.Stack}
+	out := &Restored{Regs: *regs, Mask: uc.Sigmask &^ unblockable, Alt: uc.Stack, HasAlt: true}
 	m, r := &uc.Mcontext, &out.Regs
 	r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15 = m.R8, m.R9, m.R10, m.R11, m.R12, m.R13, m.R14, m.R15
 	r.Rdi, r.Rsi, r.Rbp, r.Rbx, r.Rdx, r.Rax, r.Rcx, r.Rsp = m.Rdi, m.Rsi, m.Rbp, m.Rbx, m.Rdx, m.Rax, m.Rcx, m.Rsp

@@ -58,60 +58,69 @@ func (c *CPU) save(dst, xstate []byte, header int) {
 	le.PutUint32(dst[c.Size:], abi.FP_XSTATE_MAGIC2)
 }
 
+// readState reads the state in a frame at addr. When it is not full, all of it
+// but the fxsave image is initial. The header is the frame's own.
+func (c *CPU) readState(addr uint64, read Read) (x []byte, wanted uint64, full bool, err error) {
+	x = c.Init()
+	fx := x[:abi.FxsaveSize]
+	if err := read(addr, fx); err != nil {
+		return nil, 0, false, err
+	}
+	var sw abi.FpxSWBytes
+	copy(abi.Bytes(&sw), fx[abi.FpxSWBytesOffset:])
+	clear(fx[abi.FpxSWBytesOffset:])
+
+	full = sw.Magic1 == abi.FP_XSTATE_MAGIC1 && sw.XstateSize >= minXState && sw.XstateSize <= uint32(c.Size) && sw.XstateSize <= sw.ExtendedSize
+	if full {
+		var magic2 [abi.FP_XSTATE_MAGIC2Size]byte
+		if err := read(addr+uint64(sw.XstateSize), magic2[:]); err != nil {
+			return nil, 0, false, err
+		}
+		full = le.Uint32(magic2[:]) == abi.FP_XSTATE_MAGIC2
+	}
+	if !full {
+		return x, featureFP | featureSSE, false, nil
+	}
+	if err := read(addr+abi.FxsaveSize, x[abi.FxsaveSize:sw.XstateSize]); err != nil {
+		return nil, 0, false, err
+	}
+	if rest := x[sw.XstateSize:]; read(addr+uint64(sw.XstateSize), rest) != nil {
+		clear(rest) // a smaller frame than ours need not have it
+	}
+	return x, sw.Xfeatures & c.Features, true, nil
+}
+
 // restore reads the state in a frame at addr, as XRSTOR would take it. What
 // it would not take is EFAULT, for SIGSEGV.
 func (c *CPU) restore(addr uint64, read Read) ([]byte, error) {
 	if addr == 0 {
 		return c.Init(), nil
 	}
-	x := c.Init()
-	fx := x[:abi.FxsaveSize]
-	if err := read(addr, fx); err != nil {
+	x, wanted, full, err := c.readState(addr, read)
+	if err != nil {
 		return nil, err
 	}
-	var sw abi.FpxSWBytes
-	copy(abi.Bytes(&sw), fx[abi.FpxSWBytesOffset:])
-	clear(fx[abi.FpxSWBytesOffset:])
-	if mask := c.mxcsrMask(); le.Uint32(fx[mxcsrAt:])&^mask != 0 {
+	if le.Uint32(x[mxcsrAt:])&^c.mxcsrMask() != 0 {
 		return nil, unix.EFAULT
 	}
-
-	full := sw.Magic1 == abi.FP_XSTATE_MAGIC1 && sw.XstateSize >= minXState && sw.XstateSize <= uint32(c.Size) && sw.XstateSize <= sw.ExtendedSize
+	bv := uint64(featureFP | featureSSE)
 	if full {
-		var magic2 [abi.FP_XSTATE_MAGIC2Size]byte
-		if err := read(addr+uint64(sw.XstateSize), magic2[:]); err != nil {
-			return nil, err
+		// The processor does not look at the rest of the header.
+		bv = le.Uint64(x[bvAt:])
+		if bv&^c.Features != 0 || !zero(x[bvAt+8:bvAt+24]) {
+			return nil, unix.EFAULT
 		}
-		full = le.Uint32(magic2[:]) == abi.FP_XSTATE_MAGIC2
 	}
-	if !full {
-		// An fxsave image: all else begins anew.
-		le.PutUint64(x[bvAt:], featureFP|featureSSE)
-		return x, nil
-	}
-
-	if err := read(addr+abi.FxsaveSize, x[abi.FxsaveSize:sw.XstateSize]); err != nil {
-		return nil, err
-	}
-	if rest := x[sw.XstateSize:]; read(addr+uint64(sw.XstateSize), rest) != nil {
-		clear(rest) // a smaller frame than ours need not have it
-	}
-	var h abi.XsaveHeader
-	copy(abi.Bytes(&h), x[bvAt:])
-	if h.XstateBV&^c.Features != 0 || h.XcompBV != 0 || le.Uint64(x[bvAt+16:]) != 0 {
-		return nil, unix.EFAULT
-	}
-	clear(x[bvAt : bvAt+abi.XsaveHeaderSize])
-	wanted := sw.Xfeatures & c.Features
-	bv := h.XstateBV & wanted
+	bv &= wanted
 	switch {
 	case wanted&featureSSE == 0:
-		le.PutUint32(fx[mxcsrAt:], mxcsrInit)
+		le.PutUint32(x[mxcsrAt:], mxcsrInit)
 	case bv&featureSSE == 0:
 		// MXCSR is taken even when the registers are not.
-		clear(fx[xmmAt:xmmEnd])
+		clear(x[xmmAt:xmmEnd])
 		bv |= featureSSE
 	}
+	clear(x[bvAt:minXState])
 	le.PutUint64(x[bvAt:], bv)
 	return x, nil
 }
