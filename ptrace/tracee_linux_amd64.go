@@ -32,9 +32,10 @@ type Tracee struct {
 	host  Request // last request to the host on its behalf
 
 	call      callState
-	sealed    bool   // orig_rax has been made -1 for this call
-	nr        uint64 // what it was, of a nullified call
-	norestart bool   // the skipped call was made to return an ERESTART code
+	sealed    bool   // sealCall is done
+	nr, ip    uint64 // of a nullified call: what orig_rax was, and rip when it was left
+	erestart  bool   // the skipped call was made to return an ERESTART code
+	norestart bool   // and is not to be restarted for that
 	strayTrap bool   // a SIGTRAP is to come that is to be absorbed
 }
 
