@@ -26,8 +26,8 @@ type self struct {
 	stat  []string
 }
 
-// runSelf builds it with these flags of gcc and runs it.
-func runSelf(t *testing.T, argv, env []string, flags ...string) *self {
+// runSelf builds a source with these flags of gcc and runs it.
+func runSelf(t *testing.T, source string, argv, env []string, flags ...string) *self {
 	t.Helper()
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
@@ -36,7 +36,7 @@ func runSelf(t *testing.T, argv, env []string, flags ...string) *self {
 	s := &self{path: filepath.Join(t.TempDir(), "self")}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	args := append([]string{"-O1", "-w", "-o", s.path, "testdata/self.c"}, flags...)
+	args := append([]string{"-O1", "-w", "-o", s.path, "testdata/" + source}, flags...)
 	if out, err := exec.CommandContext(ctx, gcc, args...).CombinedOutput(); err != nil {
 		t.Fatalf("gcc %v: %v\n%s", flags, err, out)
 	}
@@ -101,44 +101,61 @@ func TestSelf(t *testing.T) {
 		{"-no-pie", "-Wl,-z,noseparate-code"},
 		{"-pie", "-z", "execstack"},
 	} {
-		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			argv := []string{"self", "", "an argument", strings.Repeat("x", 5000)}
-			env := []string{"A=b", "PATH=/bin", "LONG=" + strings.Repeat("y", 9000)}
-			s := runSelf(t, argv, env, append(flags, "-Wl,-z,norelro")...)
-			f, err := os.Open(s.path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			im, err := Parse(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkReadelf(t, im, s.path)
+		t.Run(strings.Join(flags, " "), func(t *testing.T) { checkSelf(t, "self.c", flags...) })
+	}
+}
 
-			want, start := s.of(s.path)
-			p, err := im.Place(start, hostBounds)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if span, err := im.Span(); err != nil || span != p.End-p.Start {
-				t.Errorf("span %x %v of %x-%x", span, err, p.Start, p.End)
-			}
-			if im.Dynamic && start%im.Alignment() != 0 {
-				t.Errorf("the host chose %x, alignment %x", start, im.Alignment())
-			}
-			got := mapsOf(p)
-			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("mappings: native -, ours +\n%s", d)
-			}
-			var interp *Placed
-			if im.HasInterp {
-				interp = checkInterp(t, s, im)
-			}
-			checkStat(t, s, p)
-			checkStack(t, s, argv, env, im, p, interp)
+func TestSelf32(t *testing.T) {
+	if exec.Command("gcc", "-m32", "-E", "/dev/null").Run() != nil {
+		t.Skip("no gcc for i386")
+	}
+	for _, flags := range [][]string{
+		{"-static", "-no-pie", "-fno-pie"}, {"-static-pie", "-fpie"},
+	} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			checkSelf(t, "self32.c", append(flags, "-m32", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-mno-sse")...)
 		})
 	}
+}
+
+// checkSelf compares all that a program sees of its start with our plan.
+func checkSelf(t *testing.T, source string, flags ...string) {
+	t.Helper()
+	argv := []string{"self", "", "an argument", strings.Repeat("x", 5000)}
+	env := []string{"A=b", "PATH=/bin", "LONG=" + strings.Repeat("y", 9000)}
+	s := runSelf(t, source, argv, env, append(flags, "-Wl,-z,norelro")...)
+	f, err := os.Open(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	im, err := Parse(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkReadelf(t, im, s.path)
+
+	want, start := s.of(s.path)
+	p, err := im.Place(start, hostBounds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if span, err := im.Span(); err != nil || span != p.End-p.Start {
+		t.Errorf("span %x %v of %x-%x", span, err, p.Start, p.End)
+	}
+	if im.Dynamic && start%im.Alignment() != 0 {
+		t.Errorf("the host chose %x, alignment %x", start, im.Alignment())
+	}
+	got := mapsOf(p)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("mappings: native -, ours +\n%s", d)
+	}
+	var interp *Placed
+	if im.HasInterp {
+		interp = checkInterp(t, s, im)
+	}
+	checkStat(t, s, p)
+	checkStack(t, s, argv, env, im, p, interp)
 }
 
 // checkInterp compares the extent of the interpreter: it has protected parts
@@ -239,7 +256,13 @@ func checkStack(t *testing.T, s *self, argv, env []string, im *Image, p, interp 
 	t.Helper()
 	// The host's vector, for what only it can know.
 	le := binary.LittleEndian
-	word := func(i int) uint64 { return le.Uint64(s.stack[8*i:]) }
+	size := im.Arch.WordSize()
+	word := func(i int) uint64 {
+		if size == 4 {
+			return uint64(le.Uint32(s.stack[4*i:]))
+		}
+		return le.Uint64(s.stack[8*i:])
+	}
 	native := map[uint64]uint64{}
 	var order []abi.Auxv
 	for i := 1 + len(argv) + 1 + len(env) + 1; ; i += 2 {
@@ -250,7 +273,7 @@ func checkStack(t *testing.T, s *self, argv, env []string, im *Image, p, interp 
 		order = append(order, abi.Auxv{Tag: word(i), Value: word(i + 1)})
 	}
 	prog := &Program{
-		VDSO: native[abi.AT_SYSINFO_EHDR], MinSigStack: native[abi.AT_MINSIGSTKSZ],
+		VDSO: native[abi.AT_SYSINFO_EHDR], Sysinfo: native[abi.AT_SYSINFO], MinSigStack: native[abi.AT_MINSIGSTKSZ],
 		HWCap: native[abi.AT_HWCAP], HWCap2: native[abi.AT_HWCAP2],
 		UID: uint32(os.Getuid()), EUID: uint32(os.Geteuid()), GID: uint32(os.Getgid()), EGID: uint32(os.Getegid()),
 	}
@@ -266,7 +289,7 @@ func checkStack(t *testing.T, s *self, argv, env []string, im *Image, p, interp 
 	top := s.sp + uint64(len(s.stack))
 	st := &Stack{Arch: im.Arch, Argv: argv, Envp: env, ExecFn: s.path, Auxv: auxv}
 	copy(st.Random[:], s.stack[native[abi.AT_RANDOM]-s.sp:])
-	st.Slide = word(1) - (native[abi.AT_PLATFORM] + uint64(len("x86_64")+1))
+	st.Slide = word(1) - (native[abi.AT_PLATFORM] + uint64(len(Platform(im.Arch))+1))
 	got, err := st.Build(top)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +297,7 @@ func checkStack(t *testing.T, s *self, argv, env []string, im *Image, p, interp 
 	if got.SP != s.sp || !bytes.Equal(got.Bytes, s.stack) {
 		t.Errorf("stack at %x, ours %x; %d bytes, ours %d", s.sp, got.SP, len(s.stack), len(got.Bytes))
 		for i := 0; i+8 <= min(len(got.Bytes), len(s.stack)); i += 8 {
-			if a, b := word(i/8), le.Uint64(got.Bytes[i:]); a != b {
+			if a, b := le.Uint64(s.stack[i:]), le.Uint64(got.Bytes[i:]); a != b {
 				t.Errorf("at %x: %x, ours %x", s.sp+uint64(i), a, b)
 				break
 			}
