@@ -124,14 +124,16 @@ func (d *Dentry) Notify(mask uint32) {
 	if !byParent && (d.extra == nil || len(d.extra.watches) == 0) {
 		return
 	}
+	// IN_EXCL_UNLINK is for what is done through an open file.
+	unlinked := d.Deleted() && mask&unix.IN_ATTRIB == 0
 	if d.kind == unix.S_IFDIR {
 		mask |= unix.IN_ISDIR
 	}
 	if byParent {
-		p.extra.event(mask, 0, d.name, !d.hashed)
+		p.extra.event(mask, 0, d.name, unlinked)
 	}
 	if d.extra != nil {
-		d.extra.event(mask, 0, "", false)
+		d.extra.event(mask, 0, "", unlinked)
 	}
 }
 
@@ -152,7 +154,7 @@ func (d *Dentry) notifySelf(mask uint32) {
 	if d.extra == nil || len(d.extra.watches) == 0 {
 		return
 	}
-	if d.kind == unix.S_IFDIR {
+	if d.kind == unix.S_IFDIR && mask != unix.IN_MOVE_SELF {
 		mask |= unix.IN_ISDIR
 	}
 	d.extra.event(mask, 0, "", false)
@@ -174,24 +176,17 @@ func (d *Dentry) unlinked(ctx Context) {
 }
 
 // lastUse ends the watches on an inode without names once nobody but they
-// hold it. It is asked whenever a reference to one of its dentries is given
-// back, with d still usable.
+// hold d, one of its dentries: as on Linux, that it may be open by another
+// name which is gone does not count. It is asked whenever a reference to d is
+// given back, with d still usable.
 func (ex *Extra) lastUse(d *Dentry) {
-	pins := make(map[*Dentry]int32)
+	var pins int32
 	for _, w := range ex.watches {
-		pins[w.dentry]++
-	}
-	var idle int32
-	for d, n := range pins {
-		if d.refs > n {
-			return
+		if w.dentry == d {
+			pins++
 		}
-		idle++
 	}
-	if d.refs == 0 && pins[d] == 0 {
-		idle++ // d is about to give its reference back
-	}
-	if idle < ex.refs {
+	if d.refs > pins {
 		return
 	}
 	for _, w := range slices.Clone(ex.watches) {

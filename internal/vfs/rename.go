@@ -168,16 +168,16 @@ func rename(ctx Context, oldDir Path, c *Dentry, newDir Path, t *Dentry, flags u
 	sys.cookie++
 	oldDir.Dentry.notifyName(unix.IN_MOVED_FROM, sys.cookie, oldName, c.kind)
 	newDir.Dentry.notifyName(unix.IN_MOVED_TO, sys.cookie, newName, c.kind)
+	if replaced {
+		t.unlinked(ctx)
+	}
+	c.notifySelf(unix.IN_MOVE_SELF)
 	if exchange {
 		sys.cookie++
 		newDir.Dentry.notifyName(unix.IN_MOVED_FROM, sys.cookie, newName, t.kind)
 		oldDir.Dentry.notifyName(unix.IN_MOVED_TO, sys.cookie, oldName, t.kind)
 		t.notifySelf(unix.IN_MOVE_SELF)
 	}
-	if replaced {
-		t.unlinked(ctx)
-	}
-	c.notifySelf(unix.IN_MOVE_SELF)
 	return nil
 }
 
