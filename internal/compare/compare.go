@@ -205,6 +205,9 @@ func Run(t *testing.T, c Case) {
 	}
 	native := execute(t, c, dir, false)
 	t.Logf("native %v, inside %v", native.Took.Round(time.Millisecond), inside.Took.Round(time.Millisecond))
+	if state.self {
+		t.Logf("status %d\n%s\n%s", native.Status, clip(native.Stdout), clip(native.Stderr))
+	}
 	masks := compile(t, c.Masks)
 	differ := func(what, native, inside string) {
 		t.Helper()
