@@ -88,7 +88,7 @@ print(subprocess.run('echo err >&2; echo out', shell=True, capture_output=True, 
 try: subprocess.run(['nosuch'])
 except FileNotFoundError as e: print(e)
 try: subprocess.run(['sleep', '5'], timeout=0.2)
-except subprocess.TimeoutExpired as e: print(e.cmd, e.timeout)
+except subprocess.TimeoutExpired as e: print('timed out', e.cmd)
 p = subprocess.Popen(['sleep', '60']); p.send_signal(signal.SIGKILL); print(p.wait())
 print(subprocess.run(['sh', '-c', 'echo $V; pwd'], env={'V': '1'}, cwd='/usr', capture_output=True).stdout)
 p = subprocess.Popen(['sh', '-c', 'kill -STOP $$; exit 9'], start_new_session=True)
