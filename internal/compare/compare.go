@@ -338,7 +338,7 @@ func execute(t *testing.T, c Case, dir string, inside bool) Result {
 	}
 	timeout := c.Timeout
 	if timeout == 0 {
-		timeout = time.Minute
+		timeout = 15*time.Second
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -371,7 +371,7 @@ func execute(t *testing.T, c Case, dir string, inside bool) Result {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		t.Errorf("%s: not done after %v\nstdout so far: %s\nstderr so far: %s", where, timeout, clip(res.Stdout), clip(res.Stderr))
+		t.Errorf("%s: not done after %v (%v)\nstdout so far: %s\nstderr so far: %s", where, timeout, err, clip(res.Stdout), clip(res.Stderr))
 	case errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
 	case err != nil:
 		t.Errorf("%s: %v", where, err)
