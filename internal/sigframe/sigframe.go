@@ -26,7 +26,7 @@ type Delivery struct {
 	Info   abi.Siginfo
 	Action abi.Sigaction
 	Mask   uint64     // the mask to be restored
-	Alt    abi.StackT // as sigaltstack(2) set it, Size 0 when it is disabled
+	Alt    abi.StackT // as it was set: the frame shows these flags, never SS_ONSTACK; Size 0 when there is none
 	Regs   Regs       // where the program is, restarts already seen to
 	XState []byte     // its extended state
 
@@ -41,7 +41,8 @@ type Delivery struct {
 
 // Frame is what a handler begins with: the image is to be written at Addr;
 // then Regs are the registers and CPU.Init the extended state. After that an
-// alternate stack with SS_AUTODISARM is to be disabled.
+// alternate stack with SS_AUTODISARM is to be reset to size 0, SS_DISABLE,
+// whether the frame is on it or not.
 type Frame struct {
 	Addr  uint64
 	Image []byte

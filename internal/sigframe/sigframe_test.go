@@ -120,6 +120,13 @@ func (o *observed) changed(t *testing.T, args []string) Read {
 	for _, a := range args {
 		var at, value uint64
 		b := mem
+		if n, _ := fmt.Sscanf(a, "move=%v", &value); n == 1 {
+			fpAt := o.frame.UC.Mcontext.Fpstate - o.addr
+			mem = append(mem, make([]byte, value)...)
+			copy(mem[fpAt+value:], bytes.Clone(mem[fpAt:]))
+			le.PutUint64(mem[8+40+8*23:], o.addr+fpAt+value)
+			continue
+		}
 		if rest, ok := strings.CutPrefix(a, "fp"); ok {
 			b, a = mem[o.frame.UC.Mcontext.Fpstate-o.addr:], rest
 		}
@@ -267,6 +274,9 @@ func TestReturn(t *testing.T) {
 		{"no state", []string{set(fpAt, 0)}, false},
 		{"state nowhere", []string{set(fpAt, 0x10)}, true},
 		{"state in the kernel", []string{set(fpAt, 0xffff888000000000)}, true},
+		{"state moved to where it is not aligned", []string{"move=8"}, true},
+		{"state moved to where it is not aligned for fxsave", []string{"move=40", fmt.Sprintf("fp%d:1", 40+sw)}, true},
+		{"state of fxsave moved", []string{"move=16", fmt.Sprintf("fp%d:1", 16+sw)}, false},
 		{"mxcsr", []string{"fp24:0x9fc0"}, false},
 		{"mxcsr reserved", []string{"fp24:0xffffffff"}, true},
 		{"fcw", []string{"fp0:0x17f"}, false},

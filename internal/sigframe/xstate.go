@@ -24,12 +24,27 @@ const (
 
 	fcwAt, fcwInit     = 0, 0x37f
 	mxcsrAt, mxcsrInit = 24, 0x1f80
+	mxcsrMaskAt        = 28
 	xmmAt, xmmEnd      = 160, 416
 	bvAt               = abi.XsaveHeaderOffset // XSTATE_BV
 	defaultMXCSRMask   = 0xffff
 )
 
 var le = binary.LittleEndian
+
+// Of tells the CPU from extended state that machine has read of any thread:
+// ptrace(2) puts the components in use on the host where a frame has its
+// FpxSWBytes.
+func Of(xstate []byte) (*CPU, error) {
+	if len(xstate) < minXState {
+		return nil, unix.ENODEV // a processor without XSAVE
+	}
+	return &CPU{
+		Features:  le.Uint64(xstate[abi.FpxSWBytesOffset:]),
+		Size:      len(xstate),
+		MXCSRMask: le.Uint32(xstate[mxcsrMaskAt:]),
+	}, nil
+}
 
 // Init is the state that a program and a signal handler begin with.
 func (c *CPU) Init() []byte {
@@ -103,13 +118,18 @@ func (c *CPU) restore(addr uint64, read Read) ([]byte, error) {
 	if le.Uint32(x[mxcsrAt:])&^c.mxcsrMask() != 0 {
 		return nil, unix.EFAULT
 	}
+	align := uint64(16) // FXRSTOR's
 	bv := uint64(featureFP | featureSSE)
 	if full {
+		align = abi.XstateAlign
 		// The processor does not look at the rest of the header.
 		bv = le.Uint64(x[bvAt:])
 		if bv&^c.Features != 0 || !zero(x[bvAt+8:bvAt+24]) {
 			return nil, unix.EFAULT
 		}
+	}
+	if addr%align != 0 {
+		return nil, unix.EFAULT
 	}
 	bv &= wanted
 	switch {

@@ -8,6 +8,8 @@
 //
 // Arguments: "alt" (on an alternate stack), "disarm", "plain" (no SA_SIGINFO),
 // "user" (a signal to self instead of a fault), "segv", and what to change:
+// move=N (the extended state, to an address that is N modulo 64; its offsets
+// then are from there less N),
 // OFFSET=VALUE (8 bytes, from the frame), OFFSET:VALUE (4 bytes),
 // fpOFFSET=VALUE (from the extended state), fpOFFSET:VALUE.
 #define _GNU_SOURCE
@@ -93,6 +95,14 @@ void handle(void) {
 	put(xentry, sw[4]);
 	for (char **c = changes; *c; c++) {
 		char *base = frame, *p = *c;
+		if (!strncmp(p, "move=", 5)) {
+			static __attribute__((aligned(64))) char moved[16384 + 64];
+			fp = moved + atoi(p + 5);
+			memcpy(fp, *(char **)(frame + 8 + 40 + 8 * 23), sw[1]);
+			*(char **)(frame + 8 + 40 + 8 * 23) = fp;
+			fp -= atoi(p + 5);
+			continue;
+		}
 		if (p[0] == 'f' && p[1] == 'p')
 			base = fp, p += 2;
 		char *end;
