@@ -126,7 +126,7 @@ func (t *TTY) echoErased(which int, c byte, at, end uint32) {
 		t.echoChar(c)
 		for i := at + 1; i != end; i++ {
 			t.echoRaw(t.buf[i%bufSize])
-			t.echoBack()
+			t.addEcho(echoBack)
 		}
 	case which == unix.VERASE && !t.local(unix.ECHOE):
 		t.echoChar(t.termios.Cc[unix.VERASE])
@@ -166,13 +166,11 @@ func (t *TTY) echoTabErased() {
 			width++
 		}
 	}
-	if !afterTab {
-		width += t.canonCol
+	width &= 7
+	if afterTab {
+		width += 8 // not from where the line begins
 	}
-	for range 8 - width&7 {
-		t.putEcho('\b')
-		t.echoBack()
-	}
+	t.addEcho(echoUntab | echoOp(width))
 }
 
 // endErasing closes what ECHOPRT has opened.

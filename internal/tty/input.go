@@ -24,6 +24,8 @@ func (t *TTY) feed() {
 // for one byte more in place of the last: so that it can be ended or edited.
 func (t *TTY) receive(p []byte) int {
 	n := 0
+	t.settled = t.printed.len()
+	defer func() { t.settled = -1 }()
 	for n < len(p) {
 		room := bufSize - int(t.head-t.tail)
 		if t.in(unix.PARMRK) {
@@ -114,15 +116,16 @@ func (t *TTY) ordinary(c byte) {
 // echoInLine echoes c, and notes where on the screen the line begins.
 func (t *TTY) echoInLine(c byte) {
 	if t.canon == t.head {
-		t.canonCol = t.column
+		t.addEcho(echoMarkLine)
 	}
 	t.echoChar(c)
 }
 
 // anyKeyStarts is IXANY: any key starts output again.
 func (t *TTY) anyKeyStarts() {
-	if t.stopped && t.in(unix.IXON) && t.in(unix.IXANY) {
+	if t.stopped && !t.stoppedByCall && t.in(unix.IXON) && t.in(unix.IXANY) {
 		t.start()
+		t.flushEcho()
 	}
 }
 
@@ -132,6 +135,7 @@ func (t *TTY) specialKey(c byte) {
 		switch {
 		case t.is(c, unix.VSTART):
 			t.start()
+			t.flushEcho()
 			return
 		case t.is(c, unix.VSTOP):
 			t.stop()
@@ -190,5 +194,7 @@ func (t *TTY) signalKey(c byte, sig unix.Signal) {
 	}
 	if t.local(unix.ECHO) {
 		t.echoChar(c)
+	} else {
+		t.flushEcho()
 	}
 }

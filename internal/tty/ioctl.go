@@ -297,6 +297,7 @@ func (c *call) flow() error {
 		} else if t.stoppedByCall {
 			t.stoppedByCall = false
 			t.start()
+			t.flushEcho()
 		}
 	case unix.TCIOFF, unix.TCION:
 		// Asks the other side to stop or start, even if our output is.

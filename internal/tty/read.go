@@ -57,7 +57,6 @@ func (t *TTY) takeLine(b []byte) int {
 	t.tail += uint32(n)
 	if end {
 		t.ends[(t.tail-1)%bufSize] = false
-		t.pushed = false
 	}
 	return c
 }

@@ -96,16 +96,15 @@ func (t *TTY) setTermios(n Termios) {
 		if n.Lflag&unix.ICANON != 0 && t.head != t.tail {
 			t.ends[(t.head-1)%bufSize] = true
 			t.canon = t.head
-			t.pushed = true
 		} else {
 			t.canon = t.tail
-			t.pushed = false
 		}
 		t.erasing, t.lnext = false, false
 	}
 	t.classify()
 	if old.Iflag&unix.IXON != 0 && n.Iflag&unix.IXON == 0 {
 		t.start()
+		t.flushEcho()
 	}
 	t.feed()
 	t.slaves.Wake(waitAny)

@@ -14,8 +14,6 @@ const (
 	queueSize = 15 << 10
 	// widest is the most that one byte becomes in output: a tab.
 	widest = 8
-	// maxEcho is how many bytes of echo wait while output is stopped.
-	maxEcho = 4096
 )
 
 const waitAny = wait.Readable | wait.Writable
@@ -37,18 +35,15 @@ type TTY struct {
 	buf               [bufSize]byte
 	ends              [bufSize]bool // buf has a line's end there
 	tail, canon, head uint32
-	pushed            bool // the last line was made one by ICANON being set
-	lnext             bool // the next byte is taken literally
-	erasing           bool // within \.../ of ECHOPRT
-	// The column of output, the one where the line typed begins, and both
-	// before the echoes that are not printed.
-	column, canonCol        uint32
-	echoFrom, echoFromCanon uint32
+	lnext             bool   // the next byte is taken literally
+	erasing           bool   // within \.../ of ECHOPRT
+	column, canonCol  uint32 // of output, and where the line typed begins
 
-	typed   fifo   // written to the master, for when buf has room
-	printed fifo   // to be read from the master
-	echo    []byte // echoes that are not printed yet
-	news    bool   // printed has grown since tell
+	typed   fifo     // written to the master, for when buf has room
+	printed fifo     // to be read from the master
+	echo    []echoOp // not printed yet
+	news    bool     // printed has grown since tell
+	settled int      // of printed, before what is being typed; -1: all
 
 	stopped       bool // output, by ^S or TCOOFF
 	stoppedByCall bool // by TCOOFF: only TCOON starts it
@@ -70,7 +65,7 @@ type TTY struct {
 }
 
 func newTTY(k Kernel, fs *FS, index int) *TTY {
-	t := &TTY{kernel: k, fs: fs, index: index, termios: defaultTermios(), masterOpen: true, locked: true}
+	t := &TTY{kernel: k, fs: fs, index: index, termios: defaultTermios(), masterOpen: true, locked: true, settled: -1}
 	t.classify()
 	return t
 }
@@ -121,7 +116,6 @@ func (t *TTY) start() {
 	}
 	t.stopped = false
 	t.addStatus(unix.TIOCPKT_START, unix.TIOCPKT_STOP)
-	t.flushEcho()
 	t.slaves.Wake(wait.Writable)
 }
 
@@ -129,14 +123,17 @@ func (t *TTY) start() {
 func (t *TTY) flushInput() {
 	t.head, t.canon, t.tail = 0, 0, 0
 	t.ends = [bufSize]bool{}
-	t.erasing, t.pushed = false, false
 	t.addStatus(unix.TIOCPKT_FLUSHREAD, 0)
 }
 
-// flushOutput forgets what was printed, but for what the master's own line
-// discipline holds already.
+// flushOutput forgets what was printed, but for what has come to the master's
+// own line discipline: nothing that was just echoed.
 func (t *TTY) flushOutput() {
-	t.printed.truncate(bufSize - 1)
+	keep := bufSize - 1
+	if t.settled >= 0 {
+		keep = min(keep, t.settled)
+	}
+	t.printed.truncate(keep)
 	t.addStatus(unix.TIOCPKT_FLUSHWRITE, 0)
 	t.slaves.Wake(wait.Writable)
 }
