@@ -191,7 +191,7 @@ func (t *Tracee) resumeBy(req, host Request, sig syscall.Signal) error {
 		t.strayTrap = req == SysemuSingleStep || t.call.skipped() && t.tracer.rule == SeriesRule
 	}
 	t.asked, t.host = req, host
-	t.stopped, t.atEntry, t.atSignal = false, false, false
+	t.stopped, t.atEntry, t.atSignal, t.due = false, false, false, 0
 	return nil
 }
 
@@ -308,8 +308,12 @@ func (t *Tracee) reportStop(sig syscall.Signal, event EventKind) (Stop, error) {
 		return nil, err
 	}
 	t.atSignal = true
+	if !isStep(&s.Info) {
+		t.due = sig
+	}
 	t.leftCall()
 	if newborn && !t.seized && sig == unix.SIGSTOP {
+		t.due = 0
 		return Event{Kind: EventStop}, nil
 	}
 	if sig == unix.SIGTRAP {
@@ -375,15 +379,15 @@ func (t *Tracee) reportCall() (Stop, error) {
 
 // Detach lets the stopped tracee run on untraced, with sig delivered to it as by
 // [Tracee.Resume]. A call at whose entry it is stopped is executed if it was
-// entered under [Syscall], and otherwise skipped. The Tracee is of no use then.
+// entered under [Syscall], and otherwise skipped. The trap of a step that is due
+// is taken first, by which the process would die. The Tracee is of no use then.
 func (t *Tracee) Detach(sig syscall.Signal) error {
 	if err := t.alive(unix.PTRACE_DETACH); err != nil {
 		return err
 	}
 	err := t.sealCall()
-	if err == nil && t.strayTrap && t.stopped {
-		// A SIGTRAP is on its way, that would kill the process once untraced.
-		if sig, err = t.takeStrayTrap(sig); t.gone.Load() {
+	if err == nil && t.trapPending() {
+		if sig, err = t.takeTrap(sig); t.gone.Load() {
 			return nil
 		}
 	}
@@ -397,12 +401,36 @@ func (t *Tracee) Detach(sig syscall.Signal) error {
 	return nil
 }
 
-func (t *Tracee) takeStrayTrap(sig syscall.Signal) (syscall.Signal, error) {
+// isStep tells whether a SIGTRAP is what a step or a debug register made.
+func isStep(s *SigInfo) bool {
+	switch s.Code() {
+	case TrapBrkpt, TrapTrace, TrapHwBkpt:
+		return s.Signo() == int32(unix.SIGTRAP)
+	}
+	return false
+}
+
+// trapPending tells whether the trap of a step is due: another signal or an
+// interrupt was reported before it.
+func (t *Tracee) trapPending() bool {
+	var pending [8]SigInfo
+	n, err := PeekSigInfo(t.pid, 0, false, pending[:])
+	for i := range n {
+		if isStep(&pending[i]) {
+			return err == nil
+		}
+	}
+	return false
+}
+
+// takeTrap resumes the tracee with sig until that trap is reported. It comes
+// before anything is executed. The result is the signal to detach with.
+func (t *Tracee) takeTrap(sig syscall.Signal) (syscall.Signal, error) {
 	for {
 		if err := Resume(Cont, t.pid, int(sig)); err != nil {
 			return 0, err
 		}
-		t.asked, t.host = Cont, Cont
+		t.atEntry, t.asked, t.host = false, Cont, Cont
 		ws, err := Wait(t.pid, waitOptions)
 		if err != nil {
 			return 0, &Error{Request: waitRequest, PID: t.pid, Errno: err.(syscall.Errno)}
@@ -416,13 +444,13 @@ func (t *Tracee) takeStrayTrap(sig syscall.Signal) (syscall.Signal, error) {
 			continue
 		}
 		var info SigInfo
-		if err := GetSigInfo(t.pid, &info); err != nil {
+		if GetSigInfo(t.pid, &info) != nil {
 			continue // a group-stop
 		}
-		sig = syscall.Signal(ws >> 8 & 0xff)
-		if sig == unix.SIGTRAP && info.Code() == TrapBrkpt {
+		if isStep(&info) {
 			t.strayTrap = false
 			return 0, nil
 		}
+		sig = syscall.Signal(ws >> 8 & 0xff)
 	}
 }

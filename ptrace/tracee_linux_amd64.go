@@ -28,6 +28,8 @@ type Tracee struct {
 	atSignal bool // in a signal-delivery-stop
 	atEntry  bool // in a syscall-enter-stop
 
+	due syscall.Signal // what was reported there, and is the tracee's own
+
 	asked Request // last request by Resume
 	host  Request // last request to the host on its behalf
 

@@ -156,6 +156,7 @@ func (t *Tracee) untilSIGSTOP() error {
 		switch s := stop.(type) {
 		case SignalDelivery:
 			if sig = s.Signal; sig == unix.SIGSTOP {
+				t.due = 0
 				return nil
 			}
 		case GroupStop: // it was stopped already
@@ -292,20 +293,16 @@ func (t *Tracee) kill() {
 	}
 }
 
-// release detaches from the tracee wherever it is.
+// release detaches from the tracee wherever it is. The signal that it is about to
+// get, it gets.
 func (t *Tracee) release() {
-	var sig syscall.Signal
 	switch {
 	case t.stopped:
 	case t.seized:
 		t.Interrupt()
-		stop, err := t.Wait()
-		if err != nil {
+		if _, err := t.Wait(); err != nil {
 			t.end()
 			return
-		}
-		if s, ok := stop.(SignalDelivery); ok {
-			sig = s.Signal
 		}
 	default:
 		t.Signal(unix.SIGSTOP)
@@ -314,7 +311,7 @@ func (t *Tracee) release() {
 			return
 		}
 	}
-	if !t.gone.Load() && t.Detach(sig) != nil {
+	if !t.gone.Load() && t.Detach(t.due) != nil {
 		t.end() // killed in the meantime; the host sees to the rest
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -643,7 +644,7 @@ func TestSeizeProcessAndDetach(t *testing.T) {
 		}
 	}
 	done := make(chan bool)
-	go func() { check(); close(done) }()
+	go func() { defer close(done); check() }()
 	for working := true; working; {
 		select {
 		case <-done:
@@ -677,6 +678,50 @@ func TestSeizeProcessAndDetach(t *testing.T) {
 		t.Errorf("traced by %d", by)
 	}
 	check()
+}
+
+// All threads of a program are stopped, stepped and interrupted at random, and let
+// go at any moment: it does not notice.
+func TestDetachAnywhere(t *testing.T) {
+	cmd, check := echo(t)
+	check()
+	rounds := 20
+	if testing.Short() {
+		rounds = 3
+	}
+	for seed := range uint64(rounds) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		tr := NewTracer(Config{Options: TraceClone, Mode: allModes[rnd.IntN(len(allModes))]})
+		all, err := tr.SeizeProcess(cmd.Process.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan bool)
+		go func() { defer close(done); check() }()
+		for range 50 + rnd.IntN(200) {
+			all[rnd.IntN(len(all))].Interrupt()
+			who, stop, err := tr.Poll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if who == nil {
+				time.Sleep(time.Millisecond / 10)
+				continue
+			}
+			var sig syscall.Signal
+			if s, ok := stop.(SignalDelivery); ok && !isStep(&s.Info) {
+				sig = s.Signal
+			}
+			if err := who.Resume([]Request{Cont, Syscall, SingleStep, SingleBlock}[rnd.IntN(4)], sig); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := tr.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		check()
+	}
 }
 
 func TestAttach(t *testing.T) {
