@@ -284,3 +284,31 @@ func TestTimes(t *testing.T) {
 	k.Go(func(task *waittest.Task) { m.Unref(vfstest.Root(task)) })
 	k.Wait()
 }
+
+func BenchmarkEcho(b *testing.B) {
+	o := newOurs(b)
+	line, buf := []byte("ls -l\n"), make([]byte, 100)
+	b.ReportAllocs()
+	for b.Loop() {
+		o.master.Write(o.ctx, line)
+		o.slave.Read(o.ctx, buf)
+		o.master.Read(o.ctx, buf)
+	}
+}
+
+func BenchmarkPrint(b *testing.B) {
+	o := newOurs(b)
+	text, buf := make([]byte, 4000), make([]byte, 4200)
+	for i := range text {
+		text[i] = 'x'
+		if i%80 == 79 {
+			text[i] = '\n'
+		}
+	}
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		o.slave.Write(o.ctx, text)
+		o.master.Read(o.ctx, buf)
+	}
+}

@@ -71,7 +71,7 @@ func (t *TTY) typeIn(b []byte) int {
 	if t.masterStopped {
 		return 0
 	}
-	if t.typed.len() == 0 {
+	if t.feed(); t.typed.len() == 0 {
 		n = t.receive(b)
 	}
 	if k := min(len(b)-n, queueSize-t.typed.len()); k > 0 {
