@@ -6,9 +6,9 @@
 //
 // The lower layer is one function for each request: [Seize], [Resume],
 // [GetRegs], [GetSyscallInfo], [Wait] and so on. Each names its tracee by
-// thread id, makes one system call and no allocation, keeps no state, and
-// fails with an [*Error] that carries the request, the thread id and the
-// errno.
+// thread id, makes one system call and no allocation (forced access to memory
+// makes more), keeps no state, and fails with an [*Error] that carries the
+// request, the thread id and the errno.
 //
 // The upper layer is [Tracer], the calling goroutine's thread as a tracer, and
 // [Tracee]. Programs are started, or attached to; reports are values of their

@@ -10,7 +10,9 @@ import (
 // error that keeps it from tracing at all. It starts a process, this program's
 // own executable, which is ended before it makes a call; once, the answer is
 // remembered. It may be called from any goroutine.
-var HostMode = sync.OnceValues(func() (Mode, error) {
+func HostMode() (Mode, error) { return hostMode() }
+
+var hostMode = sync.OnceValues(func() (Mode, error) {
 	type answer struct {
 		mode Mode
 		err  error

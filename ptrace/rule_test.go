@@ -219,7 +219,7 @@ func session(t testing.TB, path string, seed uint64, n int, c Config, odd, skim 
 // LinuxRule does but for the strays.
 func TestModesAgree(t *testing.T) {
 	path := wander(t)
-	seeds := uint64(40)
+	seeds := uint64(25)
 	if testing.Short() {
 		seeds = 5
 	}

@@ -193,7 +193,8 @@ func (tr *Tracer) execed(t *Tracee, former int) {
 	if f == nil || f == t {
 		return
 	}
-	t.asked, t.host, t.call, t.seized = f.asked, f.host, f.call, f.seized
+	t.asked, t.host, t.call, t.seized, t.killed = f.asked, f.host, f.call, f.seized, f.killed
+	t.sealed, t.erestart, t.norestart, t.strayTrap = false, false, false, false
 	f.end()
 }
 

@@ -508,22 +508,16 @@ func TestMisuseIsNamed(t *testing.T) {
 	if err := tee.Resume(Sysemu, 1000); !errors.Is(err, unix.EIO) || errors.Is(err, ErrNotSupported) {
 		t.Error(err)
 	}
-	_, err = NewTracerElsewhere(func(other *Tracer) error { _, err := other.Seize(tee.PID()); return err })
+	go func() {
+		other := NewTracer(Config{})
+		defer other.Close()
+		_, err := other.Seize(tee.PID())
+		elsewhere <- err
+	}()
+	err = <-elsewhere
 	if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), fmt.Sprintf("it is traced by thread %d already", tr.tid)) {
 		t.Error(err)
 	}
-}
-
-// NewTracerElsewhere calls f with a Tracer on a thread of its own.
-func NewTracerElsewhere(f func(*Tracer) error) (*Tracer, error) {
-	c := make(chan error)
-	var tr *Tracer
-	go func() {
-		tr = NewTracer(Config{})
-		defer tr.Close()
-		c <- f(tr)
-	}()
-	return tr, <-c
 }
 
 func TestNotSupported(t *testing.T) {
