@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/sysemu/sysemu/internal/fs/devfs"
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/timerfd"
@@ -58,6 +59,11 @@ type Kernel struct {
 	hostname string
 	domain   string
 	memfds   *tmpfs.FS // of memfds and shared memory; nil until there is one
+
+	devices      devfs.Table
+	closeDevices func()               // nil until MountStandard
+	nsFiles      map[string]*vfs.File // what /proc/PID/ns leads to
+	cpuInfo      []string             // the host's, once it was asked for
 
 	futexes   futexTable
 	timerfds  *timerfd.System
@@ -185,6 +191,9 @@ func (k *Kernel) Close() {
 	k.stopped.Wait()
 	if k.memfds != nil {
 		k.memfds.Unmounted()
+	}
+	if k.closeDevices != nil {
+		k.closeDevices()
 	}
 	k.hw.Close()
 }

@@ -8,5 +8,3 @@ func (k *Kernel) releaseLocks(p *Process) {}
 func (t *Task) dumpCore(sig int) bool     { return false }
 
 var _ vfs.Context = (*Task)(nil)
-
-func (k *Kernel) MountStandard(ctx vfs.Context) error { return nil }

@@ -148,6 +148,10 @@ func (k *Kernel) newFileSystem(ctx vfs.Context, kind, opts string) (vfs.FileSyst
 		}
 		o.Dev = k.ns.System().AnonymousDev()
 		return tmpfs.New(ctx.Realtime(), o), nil
+	case "proc":
+		return k.newProc(ctx), nil
+	case "sysfs":
+		return k.newSysfs(ctx), nil
 	}
 	return nil, unix.ENODEV
 }

@@ -1,0 +1,35 @@
+package machine
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/sysemu/sysemu/ptrace"
+)
+
+// Resident is how many bytes of the thread's address space are in memory, and
+// how many of those are of files or shared, as the host counts them.
+func (t *Thread) Resident() (total, shared uint64) {
+	if t.dead {
+		return 0, 0
+	}
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/statm")
+	f := strings.Fields(string(b))
+	if err != nil || len(f) < 3 {
+		return 0, 0
+	}
+	total, _ = strconv.ParseUint(f[1], 10, 64)
+	shared, _ = strconv.ParseUint(f[2], 10, 64)
+	return total * pageSize, shared * pageSize
+}
+
+// ForceRead and ForceWrite are ReadMem and WriteMem whatever the pages'
+// protection: a private page is copied before it is written.
+func (t *Thread) ForceRead(addr uint64, p []byte) (int, error) {
+	return ptrace.ReadMemForce(t.pid, addr, p)
+}
+
+func (t *Thread) ForceWrite(addr uint64, p []byte) (int, error) {
+	return ptrace.WriteMemForce(t.pid, addr, p)
+}
