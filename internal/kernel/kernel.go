@@ -189,6 +189,7 @@ func (k *Kernel) Close() {
 	k.timers.stop()
 	k.mu.Unlock()
 	k.stopped.Wait()
+	k.unmountAll()
 	if k.memfds != nil {
 		k.memfds.Unmounted()
 	}
@@ -196,6 +197,20 @@ func (k *Kernel) Close() {
 		k.closeDevices()
 	}
 	k.hw.Close()
+}
+
+// unmountAll gives back what the file systems hold of the host: nobody uses
+// them any more.
+func (k *Kernel) unmountAll() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ns == nil {
+		return
+	}
+	if k.boot.fs.root.Valid() {
+		k.boot.fs.release()
+	}
+	k.ns.Unref()
 }
 
 // report tells the operator.

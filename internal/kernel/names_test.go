@@ -40,6 +40,7 @@ func sameAsNative(t *testing.T, src string) {
 	work := t.TempDir()
 	os.Chmod(work, 0o1777)
 	cmd := exec.Command(prog)
+	cmd.Args[0] = "/prog"
 	cmd.Dir, cmd.Env = work, []string{"PATH=/bin"}
 	want, err := cmd.Output()
 	if err != nil {
@@ -54,9 +55,14 @@ func sameAsNative(t *testing.T, src string) {
 // runInTmp runs a program of dir's tree, standing in a fresh tmpfs at /tmp.
 func runInTmp(t testing.TB, dir string, args ...string) (string, int) {
 	t.Helper()
-	os.MkdirAll(filepath.Join(dir, "tmp"), 0o755)
+	for _, name := range []string{"tmp", "proc", "sys", "dev"} {
+		os.MkdirAll(filepath.Join(dir, name), 0o755)
+	}
 	k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), 100), nil }, CPUs: 1, Report: func(s string) { t.Log(s) },
 		Setup: func(k *Kernel, _ vfs.Context) error {
+			if err := k.MountStandard(k.boot); err != nil {
+				return err
+			}
 			root := k.ns.Root()
 			defer root.Unref()
 			at, err := vfs.Walk(k.boot, vfs.At{Root: root, Dir: root}, "/tmp", 0, 0)

@@ -215,8 +215,11 @@ func (pf *procFS) newDir(e procEntry, form uint64) vfs.Inode {
 		return c.EUID, c.EGID
 	}}
 	d.Find = func(_ vfs.Context, name string) (vfs.Inode, error) {
+		if !e.alive() {
+			return nil, unix.ESRCH
+		}
 		i, ok := procNames[name]
-		if !ok || !e.alive() || procFiles[i].only != 0 && procFiles[i].only != form {
+		if !ok || procFiles[i].only != 0 && procFiles[i].only != form {
 			return nil, unix.ENOENT
 		}
 		f := &procFiles[i]
@@ -386,8 +389,8 @@ func (pf *procFS) addGlobal(root *pseudofs.Live) {
 	text("loadavg", k.procLoadavg)
 	text("meminfo", k.procMeminfo)
 	text("modules", func(*bytes.Buffer) {})
-	root.Symlink("mounts", "self/mounts")
-	root.Symlink("net", "self/net")
+	root.Link("mounts", "self/mounts")
+	root.Link("net", "self/net")
 	text("partitions", func(w *bytes.Buffer) { w.WriteString("major minor  #blocks  name\n\n") })
 	root.Add("self", pf.selfLink("self", func(t *Task) string { return strconv.Itoa(t.p.pid) }))
 	text("softirqs", k.procSoftirqs)

@@ -41,12 +41,8 @@ func (i *fdInfo) description() *vfs.File { return i.f }
 func (pf *procFS) fdDir(e procEntry, n pseudofs.Node, info bool) vfs.Inode {
 	d := &pseudofs.Live{}
 	d.Node = n
-	d.Enter = func(ctx vfs.Context) error {
-		if ctx.(*Task).p == e.p {
-			return nil
-		}
-		return e.inspect(ctx)
-	}
+	d.Anyone = func(ctx vfs.Context) bool { return ctx.(*Task).p == e.p }
+	d.Enter = e.inspect
 	kind, dtype := uint64(procFD), uint8(unix.DT_LNK)
 	if info {
 		kind, dtype = procFDInfo, unix.DT_REG

@@ -49,7 +49,7 @@ func (k *Kernel) newSysfs(ctx vfs.Context) vfs.FileSystem {
 	} {
 		lo.Const(f[0], f[1]+"\n")
 	}
-	root.Sub("class").Sub("net").Symlink("lo", "../../devices/virtual/net/lo")
+	root.Sub("class").Sub("net").Link("lo", "../../devices/virtual/net/lo")
 	return fs
 }
 
@@ -94,7 +94,7 @@ func (k *Kernel) addSysCPUs(d *pseudofs.Dir) {
 	for i := range n {
 		c := d.Sub("cpu" + strconv.Itoa(i))
 		c.Const("online", "1\n")
-		c.Symlink("node0", "../../node/node0")
+		c.Link("node0", "../../node/node0")
 		id := strconv.Itoa(i)
 		t := c.Sub("topology")
 		t.Const("core_id", id+"\n")
@@ -158,6 +158,6 @@ func (k *Kernel) addSysNode(d *pseudofs.Dir) {
 	})
 	for i := range k.cfg.CPUs {
 		name := "cpu" + strconv.Itoa(i)
-		n.Symlink(name, "../../cpu/"+name)
+		n.Link(name, "../../cpu/"+name)
 	}
 }

@@ -15,10 +15,20 @@ type Permer interface {
 	Perm() (mode, uid, gid uint32)
 }
 
+// CallerPermer is a Permer whose answer depends on who asks: /proc/PID/fd may
+// be read by its process whoever owns it.
+type CallerPermer interface {
+	PermFor(ctx Context) (mode, uid, gid uint32)
+}
+
 // perm returns an inode's mode and owner.
 func perm(ctx Context, ino Inode) (mode, uid, gid uint32, err error) {
 	if p, ok := ino.(Permer); ok {
 		mode, uid, gid = p.Perm()
+		return mode, uid, gid, nil
+	}
+	if p, ok := ino.(CallerPermer); ok {
+		mode, uid, gid = p.PermFor(ctx)
 		return mode, uid, gid, nil
 	}
 	a, err := ino.Attr(ctx)

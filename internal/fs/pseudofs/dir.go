@@ -59,8 +59,8 @@ func (d *Dir) Const(name, text string) *File {
 	return d.Text(name, func(vfs.Context) ([]byte, error) { return []byte(text), nil })
 }
 
-// Symlink adds a link.
-func (d *Dir) Symlink(name, target string) *Link {
+// Link adds a symbolic link.
+func (d *Dir) Link(name, target string) *Link {
 	l := &Link{Node: Node{FS: d.FS, Inode: d.child(name), Mode: 0o777, Owner: d.Owner, Size: int64(len(target))},
 		Text: func(vfs.Context) (string, error) { return target, nil }}
 	d.Add(name, l)
@@ -70,8 +70,34 @@ func (d *Dir) Symlink(name, target string) *Link {
 // Attr implements vfs.Inode.
 func (d *Dir) Attr(vfs.Context) (vfs.Attr, error) { return d.attr(unix.S_IFDIR) }
 
-// Perm implements vfs.Permer.
-func (d *Dir) Perm() (mode, uid, gid uint32) { return d.perm(unix.S_IFDIR) }
+// PermFor implements vfs.CallerPermer.
+func (d *Dir) PermFor(vfs.Context) (mode, uid, gid uint32) { return d.perm(unix.S_IFDIR) }
+
+// No names can be made; as in Linux's /proc, such a name is not even looked
+// up: ENOENT.
+
+// Create implements vfs.Creator.
+func (d *Dir) Create(vfs.Context, string, uint32, uint64, uint32, uint32) (vfs.Inode, error) {
+	return nil, unix.ENOENT
+}
+
+// Mkdir implements vfs.Mkdirer.
+func (d *Dir) Mkdir(vfs.Context, string, uint32, uint32, uint32) (vfs.Inode, error) {
+	return nil, unix.ENOENT
+}
+
+// Symlink implements vfs.Symlinker.
+func (d *Dir) Symlink(vfs.Context, string, string, uint32, uint32) (vfs.Inode, error) {
+	return nil, unix.ENOENT
+}
+
+// Rename implements vfs.Renamer.
+func (d *Dir) Rename(_ vfs.Context, _ string, _ vfs.Inode, _ vfs.Inode, _ string, replaced vfs.Inode, _ uint32) error {
+	if replaced != nil {
+		return unix.EPERM
+	}
+	return unix.ENOENT
+}
 
 // Lookup implements vfs.Lookuper.
 func (d *Dir) Lookup(_ vfs.Context, name string) (vfs.Inode, error) {
@@ -96,6 +122,9 @@ type Live struct {
 	List func(ctx vfs.Context) ([]Entry, error)
 	// Enter, if not nil, says who may open the directory or look into it.
 	Enter func(ctx vfs.Context) error
+	// Anyone, if not nil, reports that the caller may read and search the
+	// directory whatever its mode.
+	Anyone func(ctx vfs.Context) bool
 }
 
 // Entry is a name in a Live directory.
@@ -118,6 +147,15 @@ func (d *Live) Lookup(ctx vfs.Context, name string) (vfs.Inode, error) {
 		}
 	}
 	return d.Find(ctx, name)
+}
+
+// PermFor implements vfs.CallerPermer.
+func (d *Live) PermFor(ctx vfs.Context) (mode, uid, gid uint32) {
+	mode, uid, gid = d.Dir.PermFor(ctx)
+	if d.Anyone != nil && d.Anyone(ctx) {
+		mode |= 0o555
+	}
+	return mode, uid, gid
 }
 
 // Revalidate implements vfs.Revalidator.

@@ -24,8 +24,8 @@ type File struct {
 // Attr implements vfs.Inode.
 func (f *File) Attr(vfs.Context) (vfs.Attr, error) { return f.attr(unix.S_IFREG) }
 
-// Perm implements vfs.Permer.
-func (f *File) Perm() (mode, uid, gid uint32) { return f.perm(unix.S_IFREG) }
+// PermFor implements vfs.CallerPermer.
+func (f *File) PermFor(vfs.Context) (mode, uid, gid uint32) { return f.perm(unix.S_IFREG) }
 
 // SetAttr implements vfs.AttrSetter: truncation, which a shell's ">" asks for,
 // changes nothing; mode and owner are not to be changed.

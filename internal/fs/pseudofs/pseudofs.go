@@ -93,8 +93,8 @@ type Link struct {
 // Attr implements vfs.Inode.
 func (l *Link) Attr(vfs.Context) (vfs.Attr, error) { return l.attr(unix.S_IFLNK) }
 
-// Perm implements vfs.Permer.
-func (l *Link) Perm() (mode, uid, gid uint32) { return l.perm(unix.S_IFLNK) }
+// PermFor implements vfs.CallerPermer.
+func (l *Link) PermFor(vfs.Context) (mode, uid, gid uint32) { return l.perm(unix.S_IFLNK) }
 
 // Readlink implements vfs.Readlinker.
 func (l *Link) Readlink(ctx vfs.Context) (string, error) { return l.Text(ctx) }
