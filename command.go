@@ -239,7 +239,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		}
 		c.files = append(c.files, h)
 		c.m.k.Lock()
-		g := h.Open()
+		g := h.Description()
 		c.m.k.Unlock()
 		open[f] = g
 		files = append(files, g)

@@ -87,7 +87,7 @@ func runInTmp(t testing.TB, dir string, args ...string) (string, int) {
 	}
 	w.Close()
 	k.Lock()
-	f := out.Open()
+	f := out.Description()
 	k.Unlock()
 	p, err := k.Start(Start{Path: args[0], Args: args, Env: []string{"PATH=/bin"}, Dir: "/tmp", Files: []*vfs.File{nil, f, f}})
 	if err != nil {

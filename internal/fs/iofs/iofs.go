@@ -65,8 +65,8 @@ func (h *File) Flags() int {
 	return fl & (unix.O_ACCMODE | unix.O_APPEND)
 }
 
-// Open returns a description of the file.
-func (h *File) Open() *vfs.File {
+// Description returns an open file of it.
+func (h *File) Description() *vfs.File {
 	h.opens++
 	return vfs.NewFile(vfs.Path{}, h, h, h.Flags())
 }
@@ -288,4 +288,27 @@ func (h *File) Close() {
 	h.lock.Unlock()
 	h.watcher.Wait()
 	unix.Close(h.fd)
+}
+
+// Open implements vfs.Opener: /dev/stdin and its like lead here. The host's
+// file is the same; so is its offset.
+func (h *File) Open(_ vfs.Context, _ vfs.Path, flags int) (vfs.Impl, error) {
+	have, want := h.Flags()&unix.O_ACCMODE, flags&unix.O_ACCMODE
+	if have != unix.O_RDWR && have != want {
+		return nil, unix.EACCES
+	}
+	h.opens++
+	return h, nil
+}
+
+// SetAttr implements vfs.AttrSetter: of a regular file the size can be set,
+// and times are the host's affair.
+func (h *File) SetAttr(_ vfs.Context, set vfs.AttrMask, a vfs.Attr) error {
+	if set&(vfs.SetMode|vfs.SetUID|vfs.SetGID) != 0 {
+		return unix.EPERM
+	}
+	if set&vfs.SetSize != 0 {
+		return unix.Ftruncate(h.fd, a.Size)
+	}
+	return nil
 }
