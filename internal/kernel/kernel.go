@@ -18,6 +18,7 @@ import (
 	"github.com/sysemu/sysemu/internal/fs/devfs"
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/net"
 	"github.com/sysemu/sysemu/internal/timerfd"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/wait"
@@ -67,6 +68,7 @@ type Kernel struct {
 
 	futexes   futexTable
 	timerfds  *timerfd.System
+	net       *net.Stack
 	signalfds wait.Queue // readers of signalfds
 	inode     uint64     // the last number given to a pipe or socket
 	buffers   [][]byte   // scratch memory of calls, each of chunk bytes
@@ -104,6 +106,7 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	k.pids.init(cfg.PIDs)
 	k.timers.init(k)
+	k.net = net.New()
 	k.timerfds = timerfd.NewSystem(timerClock{k})
 	k.boot = newBootTask(k)
 	root, err := cfg.Root(k.boot)

@@ -25,23 +25,7 @@ func sysPipe2(t *Task, p Ptr[[2]int32], flags int32) error {
 	}
 	t.k.inode++
 	r, w := pipe.New(t, pipeDev, t.k.inode, int(flags)&(unix.O_NONBLOCK|unix.O_DIRECT))
-	cloexec := flags&unix.O_CLOEXEC != 0
-	a, err := t.installFile(r, cloexec)
-	if err != nil {
-		w.Unref(t)
-		return err
-	}
-	b, err := t.installFile(w, cloexec)
-	if err != nil {
-		t.files.Close(t, a)
-		return err
-	}
-	if err := p.Put(t, [2]int32{int32(a), int32(b)}); err != nil || p == 0 {
-		t.files.Close(t, a)
-		t.files.Close(t, b)
-		return unix.EFAULT
-	}
-	return nil
+	return t.installPair(r, w, flags&unix.O_CLOEXEC != 0, p)
 }
 
 const knownSplice = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK | unix.SPLICE_F_MORE | unix.SPLICE_F_GIFT
