@@ -1,5 +1,6 @@
-// Package net has the sockets of a machine: AF_UNIX. Nothing leads
-// out of the machine.
+// Package net has the sockets of a machine: AF_UNIX, AF_INET and AF_INET6
+// on a loopback interface of the machine's own, and as much of AF_NETLINK as
+// tells of that interface. Nothing leads out of the machine.
 //
 // Contract: guarded by the kernel lock; what may wait does so through the
 // context and looks at the socket anew after each sleep. A socket's two
@@ -104,16 +105,19 @@ type Stack struct {
 	inFlight int         // files that messages hold
 	doomed   []*vfs.File // to be given back, see drop
 	dropping bool
+	tcp, udp ports
 }
 
 // New returns the namespace of a new machine.
 func New() *Stack {
-	return &Stack{abstract: make(map[abstractName]*unixSock)}
+	return &Stack{abstract: make(map[abstractName]*unixSock), tcp: newPorts(), udp: newPorts()}
 }
 
 // families has who makes the sockets of each address family.
 var families = map[int]func(n *Stack, ctx Context, typ, protocol int) (Socket, error){
-	unix.AF_UNIX: newUnix,
+	unix.AF_UNIX:  newUnix,
+	unix.AF_INET:  newInet,
+	unix.AF_INET6: newInet6,
 }
 
 const typeFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC

@@ -17,7 +17,8 @@ type packetQueue struct {
 
 type packet struct {
 	data  []byte
-	from  *sock
+	from  *sock  // the sender, whose buffer it is charged to
+	name  []byte // the sender's address, when from is nil
 	creds unix.Ucred
 	files []*vfs.File
 	cost  int
@@ -54,8 +55,18 @@ func (q *packetQueue) pop() *packet {
 	q.n--
 	q.bytes -= len(p.data)
 	q.cost -= p.cost
-	p.from.uncharge(p.cost)
+	if p.from != nil {
+		p.from.uncharge(p.cost)
+	}
 	return p
+}
+
+// sender returns the address the packet came from.
+func (p *packet) sender() []byte {
+	if p.from != nil {
+		return p.from.addr
+	}
+	return p.name
 }
 
 // purge empties the queue and returns the files that were in it.

@@ -143,6 +143,10 @@ func (s *sock) hangup() {
 // room is how much of a stream may be sent now.
 func (s *sock) room() int { return s.opt.sndbuf - s.peer.bytes.used() }
 
+// deaf reports that s can be sent nothing. A TCP socket that does not want
+// to read takes what comes all the same.
+func (s *sock) deaf() bool { return s.dead || s.shut&shutRead != 0 && s.family == unix.AF_UNIX }
+
 // sendBytes sends to the peer of a stream.
 func (s *sock) sendBytes(ctx vfs.Context, p []byte, c *Control, creds unix.Ucred, pat patience) (int, error) {
 	if s.shut&shutWrite != 0 {
@@ -151,13 +155,13 @@ func (s *sock) sendBytes(ctx vfs.Context, p []byte, c *Control, creds unix.Ucred
 	sent := 0
 	for sent < len(p) {
 		err := s.until(ctx, pat, wait.Writable, func() bool {
-			return s.err != 0 || s.shut&shutWrite != 0 || s.peer.dead || s.peer.shut&shutRead != 0 || s.room() > 0
+			return s.err != 0 || s.shut&shutWrite != 0 || s.peer.deaf() || s.room() > 0
 		})
 		switch {
 		case err != nil:
 		case s.err != 0:
 			err = s.fault()
-		case s.shut&shutWrite != 0 || s.peer.dead || s.peer.shut&shutRead != 0:
+		case s.shut&shutWrite != 0 || s.peer.deaf():
 			err = unix.EPIPE
 		}
 		if err != nil {
@@ -202,6 +206,9 @@ func (s *sock) recvBytes(ctx vfs.Context, m *Message, flags int, pat patience) (
 			}
 			if s.bytes.head == nil {
 				if s.err != 0 {
+					if n > 0 && s.family != unix.AF_UNIX {
+						break
+					}
 					err := s.fault() // lost, if something was read
 					if n == 0 {
 						return 0, err
@@ -227,7 +234,7 @@ func (s *sock) recvBytes(ctx vfs.Context, m *Message, flags int, pat patience) (
 		}
 		if first {
 			creds, first = g.creds, false
-			if s.peer != nil {
+			if s.family == unix.AF_UNIX {
 				m.Name = s.peer.addr
 			}
 		} else if s.opt.passcred && creds != g.creds {
@@ -362,7 +369,7 @@ func (s *sock) recvPacket(ctx vfs.Context, m *Message, flags int, pat patience) 
 			n = len(p.data)
 		}
 	}
-	m.Name = p.from.addr
+	m.Name = p.sender()
 	if s.opt.passcred {
 		creds := p.creds
 		m.Control.Creds = &creds
@@ -420,7 +427,7 @@ func (s *sock) Ioctl(_ vfs.Context, _ *vfs.File, cmd uint32, arg uint64, mem vfs
 			n = s.peer.bytes.used()
 		}
 	default:
-		return 0, unix.ENOTTY
+		return s.ifIoctl(cmd, arg, mem)
 	}
 	n = min(n, math.MaxInt32)
 	return 0, mem.WriteMem(arg, binary.NativeEndian.AppendUint32(nil, uint32(n)))

@@ -432,8 +432,8 @@ type action struct {
 	do   func(w world) string
 }
 
-// compare runs a script on both and reports the first difference.
-func compare(t *testing.T, label string, script []action) {
+// compare runs a script on both and tells the first difference.
+func compare(t *testing.T, label string, script []action) (diff string) {
 	t.Helper()
 	var k waittest.Kernel
 	k.Do(func() {
@@ -443,7 +443,7 @@ func compare(t *testing.T, label string, script []action) {
 			want, got := a.do(h), a.do(o)
 			log = append(log, a.name+" = "+want)
 			if want != got {
-				t.Errorf("%s: %s\nhost %s\nours %s\nafter\n%s", label, a.name, want, got, strings.Join(log[max(0, len(log)-100):], "\n"))
+				diff = fmt.Sprintf("%s: %s\nhost %s\nours %s\nafter\n%s", label, a.name, want, got, strings.Join(log[max(0, len(log)-100):], "\n"))
 				break
 			}
 		}
@@ -454,7 +454,11 @@ func compare(t *testing.T, label string, script []action) {
 		if o.n.inFlight != 0 || o.n.flights.n != 0 {
 			t.Errorf("%s: %d files still in flight", label, o.n.inFlight)
 		}
+		if len(o.n.tcp.buckets) != 0 || len(o.n.udp.buckets) != 0 || len(o.n.abstract) != 0 {
+			t.Errorf("%s: names or ports are still taken", label)
+		}
 	})
+	return diff
 }
 
 // settle gives the host's network time for what ours does at once.
