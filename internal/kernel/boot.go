@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
 )
@@ -41,16 +42,17 @@ func defaultLimits(cfg Config) (l [16]unix.Rlimit) {
 
 // Start describes a program to be started.
 type Start struct {
-	Path    string // in the guest's tree
-	Search  string // not "": the PATH in whose directories Path is looked for
-	Args    []string
-	Env     []string
-	Dir     string // "" = /
-	Files   []*vfs.File
-	Cred    *Cred // nil = uid 0 with all capabilities
-	Setsid  bool
-	Limits  map[int]unix.Rlimit
-	Prepare func(t *Task) error // runs as the new task before exec; nil = nothing
+	Path     string // in the guest's tree
+	Search   string // not "": the PATH in whose directories Path is looked for
+	Args     []string
+	Env      []string
+	Dir      string // "" = /
+	Files    []*vfs.File
+	Cred     *Cred // nil = uid 0 with all capabilities
+	Setsid   bool
+	Terminal *tty.Console // becomes the controlling terminal, and what is nil of Files 0 to 2
+	Limits   map[int]unix.Rlimit
+	Prepare  func(t *Task) error // runs as the new task before exec; nil = nothing
 }
 
 // Program is a started program.
@@ -124,6 +126,11 @@ func (t *Task) begin(s Start) error {
 	for i, f := range s.Files {
 		if f != nil {
 			t.files.Set(t, f.Ref(), i, false)
+		}
+	}
+	if s.Terminal != nil {
+		if err := t.takeTerminal(s.Terminal); err != nil {
+			return err
 		}
 	}
 	if s.Dir != "" {

@@ -43,6 +43,7 @@ func (k *Kernel) MountStandard(ctx vfs.Context) error {
 		{"/proc", "proc", func() vfs.FileSystem { return k.newProc(ctx) }, quiet, nil},
 		{"/sys", "sysfs", func() vfs.FileSystem { return k.newSysfs(ctx) }, quiet | unix.MS_RDONLY, nil},
 		{"/dev", "tmpfs", func() vfs.FileSystem { return inMemory(0o755) }, unix.MS_NOSUID, func(at vfs.At) error { return makeDevices(ctx, at) }},
+		{"/dev/pts", "devpts", func() vfs.FileSystem { return k.newTerminals(ctx) }, unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_RELATIME, nil},
 		{"/dev/shm", "shm", func() vfs.FileSystem { return inMemory(0o1777) }, unix.MS_NOSUID | unix.MS_NODEV, nil},
 	} {
 		at := vfs.At{Root: root, Dir: root}

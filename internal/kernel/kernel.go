@@ -20,6 +20,7 @@ import (
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/net"
 	"github.com/sysemu/sysemu/internal/timerfd"
+	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/wait"
 )
@@ -62,6 +63,7 @@ type Kernel struct {
 	memfds   *tmpfs.FS // of memfds and shared memory; nil until there is one
 
 	devices      devfs.Table
+	terminals    *tty.FS              // nil until MountStandard
 	closeDevices func()               // nil until MountStandard
 	nsFiles      map[string]*vfs.File // what /proc/PID/ns leads to
 	cpuInfo      []string             // the host's, once it was asked for

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
 )
@@ -111,7 +112,7 @@ func (p *Process) parentID() int {
 }
 
 // groupAndSession are 0 for a process that is gone but for its number.
-func (p *Process) groupAndSession() (group, session int, tty terminal) {
+func (p *Process) groupAndSession() (group, session int, tty *tty.TTY) {
 	if p.group == nil {
 		return 0, 0, nil
 	}
@@ -123,11 +124,8 @@ func procStatLine(ctx vfs.Context, e procEntry, w *bytes.Buffer) error {
 	t, p := e.task(), e.p
 	group, session, tty := p.groupAndSession()
 	ttyNr, foreground := 0, -1
-	if d, ok := tty.(interface{ Rdev() uint64 }); ok {
-		ttyNr = int(int32(d.Rdev()))
-	}
-	if f, ok := tty.(interface{ Foreground() int }); ok {
-		foreground = f.Foreground()
+	if tty != nil && !p.noTTY {
+		ttyNr, foreground = int(int32(tty.Rdev())), tty.Foreground()
 	}
 	const randomized, forkNoExec = 0x400000, 0x40
 	flags := randomized

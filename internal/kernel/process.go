@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
@@ -41,6 +42,7 @@ type Process struct {
 	continued     bool // SIGCONT, not yet reported by wait
 	childWait     wait.Queue
 	subreaper     bool
+	noTTY         bool // has given up its session's controlling terminal
 	deathSignal   int
 	dumpable      int
 	oomScoreAdj   int
@@ -64,7 +66,8 @@ type Session struct {
 	id     int
 	leader *Process
 	groups []*ProcessGroup
-	tty    terminal // nil: none
+	tty    *tty.TTY // nil: none
+	hungUp int      // the group that was in the foreground when the terminal went
 }
 
 // pidTable numbers tasks, process groups and sessions.

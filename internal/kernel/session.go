@@ -17,23 +17,6 @@ func init() {
 	})
 }
 
-// terminal is a controlling terminal as a session sees it.
-type terminal interface {
-	// SessionEnded is told that the session's leader exits or lets go.
-	SessionEnded(s *Session)
-}
-
-// leaderExits gives up the controlling terminal: its foreground group is hung
-// up.
-func (s *Session) leaderExits() {
-	if s.tty != nil {
-		tty := s.tty
-		s.tty = nil
-		tty.SessionEnded(s)
-	}
-	s.leader = nil
-}
-
 func sysGetppid(t *Task) (int, error) {
 	if t.p.parent == nil {
 		return 0, nil

@@ -3,6 +3,7 @@ package kernel
 import (
 	"math"
 
+	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
 )
@@ -437,6 +438,14 @@ func sysIoctl(t *Task, fd FD, cmd uint32, arg uint64) (uint64, error) {
 			flags |= unix.O_ASYNC
 		}
 		return 0, t.setFlags(f, flags)
+	}
+	if cmd == unix.TIOCGPTPEER {
+		s, err := tty.OpenPeer(t, f, int(int32(arg)))
+		if err != nil {
+			return 0, err
+		}
+		n, err := t.installFile(s, arg&unix.O_CLOEXEC != 0)
+		return uint64(n), err
 	}
 	if i, ok := f.Impl.(vfs.Ioctler); ok {
 		return i.Ioctl(t, f, cmd, arg, taskMemory{t})
