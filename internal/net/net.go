@@ -106,18 +106,24 @@ type Stack struct {
 	doomed   []*vfs.File // to be given back, see drop
 	dropping bool
 	tcp, udp ports
+	netlink  map[uint32]*netlinkSock // by port
 }
 
 // New returns the namespace of a new machine.
 func New() *Stack {
-	return &Stack{abstract: make(map[abstractName]*unixSock), tcp: newPorts(), udp: newPorts()}
+	return &Stack{
+		abstract: make(map[abstractName]*unixSock),
+		tcp:      newPorts(), udp: newPorts(),
+		netlink: make(map[uint32]*netlinkSock),
+	}
 }
 
 // families has who makes the sockets of each address family.
 var families = map[int]func(n *Stack, ctx Context, typ, protocol int) (Socket, error){
-	unix.AF_UNIX:  newUnix,
-	unix.AF_INET:  newInet,
-	unix.AF_INET6: newInet6,
+	unix.AF_UNIX:    newUnix,
+	unix.AF_INET:    newInet,
+	unix.AF_INET6:   newInet6,
+	unix.AF_NETLINK: newNetlink,
 }
 
 const typeFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
