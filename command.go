@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,13 +44,15 @@ type Cmd struct {
 
 	m      *Machine
 	ctx    context.Context
-	files  []*iofs.File
-	close  []io.Closer // our ends that the program has now
+	pipes  []*iofs.File // whose other end a goroutine of ours has
+	given  []*iofs.File // the caller's files
+	close  []io.Closer  // our ends that the program has now
 	copies sync.WaitGroup
-	copied error
 	mu     sync.Mutex
-	waited bool
-	done   chan struct{}
+	copied error         // the first error of copying
+	waited bool          // Wait was called
+	watch  chan struct{} // closed when nobody looks at ctx any more
+	killed bool          // because ctx ended; valid when watch is closed
 }
 
 // Command returns a Cmd for name with args.
@@ -71,16 +74,18 @@ type Process struct {
 	prog *kernel.Program
 }
 
-// Signal sends a signal, kill(2). It fails when the program has ended.
+// Signal sends a signal, kill(2). It fails with os.ErrProcessDone when the
+// program has ended.
 func (p *Process) Signal(sig os.Signal) error {
 	s, ok := sig.(unix.Signal)
 	if !ok {
 		return fmt.Errorf("sysemu: signal %v has no number", sig)
 	}
-	if err := p.prog.Signal(int(s)); err != nil {
+	err := p.prog.Signal(int(s))
+	if err == unix.ESRCH {
 		return os.ErrProcessDone
 	}
-	return nil
+	return err
 }
 
 // Kill ends the program.
@@ -151,9 +156,6 @@ func (c *Cmd) Start() error {
 	if c.Process != nil {
 		return errors.New("sysemu: already started")
 	}
-	if c.m.isClosed() {
-		return ErrClosed
-	}
 	if c.ctx != nil && c.ctx.Err() != nil {
 		return c.ctx.Err()
 	}
@@ -173,13 +175,21 @@ func (c *Cmd) Start() error {
 		}
 	}
 	files, err := c.streams()
+	if err == nil && !c.m.keep(append(c.pipes, c.given...)) {
+		err = ErrClosed
+	}
 	if err != nil {
+		c.release(files)
 		c.closeAll()
 		return err
 	}
 	s.Files = files
 	prog, err := c.m.k.Start(s)
 	c.release(files)
+	if err == ErrClosed {
+		c.closeAll()
+		return err
+	}
 	if err != nil {
 		c.closeAll()
 		return &Error{c.Path, err}
@@ -189,12 +199,13 @@ func (c *Cmd) Start() error {
 	}
 	c.close = nil
 	c.Process = &Process{Pid: prog.PID(), prog: prog}
-	c.done = make(chan struct{})
 	if c.ctx != nil {
+		c.watch = make(chan struct{})
 		go func() {
+			defer close(c.watch)
 			select {
 			case <-c.ctx.Done():
-				prog.Signal(int(unix.SIGKILL))
+				c.killed = prog.Signal(int(unix.SIGKILL)) == nil
 			case <-prog.Done():
 			}
 		}()
@@ -202,10 +213,19 @@ func (c *Cmd) Start() error {
 	return nil
 }
 
-func (m *Machine) isClosed() bool {
+// keep notes files that Close is to end, and forgets those that are closed
+// already. It reports whether the machine is open.
+func (m *Machine) keep(files []*iofs.File) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.closed
+	if m.closed {
+		return false
+	}
+	m.k.Lock()
+	m.files = slices.DeleteFunc(m.files, (*iofs.File).Closed)
+	m.k.Unlock()
+	m.files = append(m.files, files...)
+	return true
 }
 
 // cred is who programs run as.
@@ -226,7 +246,7 @@ func (m *Machine) cred() *kernel.Cred {
 func (c *Cmd) streams() ([]*vfs.File, error) {
 	var files []*vfs.File
 	open := map[*os.File]*vfs.File{}
-	add := func(f *os.File) error {
+	add := func(f *os.File, pipe bool) error {
 		if g := open[f]; g != nil {
 			c.m.k.Lock()
 			files = append(files, g.Ref())
@@ -237,7 +257,11 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		if err != nil {
 			return err
 		}
-		c.files = append(c.files, h)
+		if pipe {
+			c.pipes = append(c.pipes, h)
+		} else {
+			c.given = append(c.given, h)
+		}
 		c.m.k.Lock()
 		g := h.Description()
 		c.m.k.Unlock()
@@ -251,14 +275,14 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 			return err
 		}
 		c.close = append(c.close, f)
-		return add(f)
+		return add(f, false)
 	}
 	var err error
 	switch in := c.Stdin.(type) {
 	case nil:
 		err = null(os.O_RDONLY)
 	case *os.File:
-		err = add(in)
+		err = add(in, false)
 	default:
 		var r, w *os.File
 		if r, w, err = os.Pipe(); err == nil {
@@ -268,7 +292,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 				io.Copy(w, in)
 				w.Close()
 			}()
-			err = add(r)
+			err = add(r, true)
 		}
 	}
 	out := func(w io.Writer) error {
@@ -276,7 +300,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		case nil:
 			return null(os.O_WRONLY)
 		case *os.File:
-			return add(w)
+			return add(w, false)
 		}
 		r, pw, err := os.Pipe()
 		if err != nil {
@@ -295,7 +319,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 				c.mu.Unlock()
 			}
 		}()
-		return add(pw)
+		return add(pw, true)
 	}
 	if err == nil {
 		err = out(c.Stdout)
@@ -331,10 +355,10 @@ func (c *Cmd) closeAll() {
 		cl.Close()
 	}
 	c.close = nil
-	for _, f := range c.files {
+	for _, f := range append(c.pipes, c.given...) {
 		f.Close()
 	}
-	c.files = nil
+	c.pipes, c.given = nil, nil
 	c.copies.Wait()
 }
 
@@ -353,13 +377,21 @@ func (c *Cmd) Wait() error {
 	c.waited = true
 	ws := c.Process.prog.Wait()
 	c.ProcessState = &ProcessState{c.Process.Pid, ws, c.Process.prog.Usage()}
-	for _, f := range c.files {
+	for _, f := range c.pipes {
 		f.Close()
 	}
-	c.files = nil
+	c.m.k.Lock()
+	for _, f := range c.given {
+		f.Leave()
+	}
+	c.m.k.Unlock()
+	c.pipes, c.given = nil, nil
 	c.copies.Wait()
-	if c.ctx != nil && c.ctx.Err() != nil && !c.ProcessState.Success() {
-		return c.ctx.Err()
+	if c.watch != nil {
+		<-c.watch
+		if c.killed {
+			return c.ctx.Err()
+		}
 	}
 	if !c.ProcessState.Success() {
 		return &ExitError{ProcessState: c.ProcessState}

@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"github.com/sysemu/sysemu/internal/fs/hostfs"
+	"github.com/sysemu/sysemu/internal/fs/iofs"
 	"github.com/sysemu/sysemu/internal/fs/overlay"
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/kernel"
@@ -36,6 +37,7 @@ type Machine struct {
 	opts   options
 	mu     sync.Mutex
 	closed bool
+	files  []*iofs.File // standard streams of programs, to be closed with the machine
 }
 
 // Option configures a Machine.
@@ -253,5 +255,9 @@ func (m *Machine) Close() error {
 	}
 	m.closed = true
 	m.k.Close()
+	for _, f := range m.files {
+		f.Close()
+	}
+	m.files = nil
 	return nil
 }

@@ -1,8 +1,10 @@
 package kernel
 
 import (
+	"errors"
 	"strings"
 
+	"github.com/sysemu/sysemu/internal/loader"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -116,6 +118,11 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 	k.mu.Unlock()
 	if err := <-started; err != nil {
 		<-prog.done
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.closing { // and so it was killed on its way
+			err = ErrClosed
+		}
 		return nil, err
 	}
 	return prog, nil
@@ -144,6 +151,17 @@ func (t *Task) begin(s Start) error {
 	if s.Prepare != nil {
 		if err := s.Prepare(t); err != nil {
 			return err
+		}
+	}
+	budget := loader.NewArgBudget(t.p.limits[unix.RLIMIT_STACK].Cur)
+	for _, list := range [][]string{{s.Path}, s.Args, s.Env} {
+		for _, v := range list {
+			if strings.IndexByte(v, 0) >= 0 {
+				return unix.EINVAL
+			}
+			if err := errors.Join(budget.Pointers(1), budget.String(len(v))); err != nil {
+				return unix.E2BIG
+			}
 		}
 	}
 	th, err := t.cpu.hw.NewSpace()
@@ -220,13 +238,19 @@ func (g *Program) Wait() unix.WaitStatus {
 // its end.
 func (g *Program) Usage() unix.Rusage { return g.use.rusage() }
 
-// Signal sends a signal to the program.
+// Signal sends a signal to the program; 0 asks only whether it is there. ESRCH
+// when it has ended.
 func (g *Program) Signal(sig int) error {
+	if sig < 0 || sig > numSignals {
+		return unix.EINVAL
+	}
 	g.k.mu.Lock()
 	defer g.k.mu.Unlock()
 	if g.p.zombie {
 		return unix.ESRCH
 	}
-	g.k.sendProcess(g.p, sigInfo{Signo: int32(sig), Code: siUser})
+	if sig != 0 {
+		g.k.sendProcess(g.p, sigInfo{Signo: int32(sig), Code: siUser})
+	}
 	return nil
 }

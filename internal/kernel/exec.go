@@ -190,6 +190,9 @@ func (t *Task) openProgram(at vfs.At, file, shown string, wf vfs.WalkFlags, argv
 		f.AllowWrite()
 		f.Unref(t)
 		g.argv = script.Argv(name, g.argv)
+		if script.Interp == "" {
+			return nil, unix.EACCES // the empty name is a directory here
+		}
 		file, name, wf = script.Interp, script.Interp, vfs.Follow
 		at = t.atCwd()
 	}

@@ -4,6 +4,9 @@
 // A host file that may block is never read or written unless it is ready; a
 // goroutine of its own watches it while somebody waits. It takes the kernel
 // lock to tell.
+//
+// After Close a guest that still has the file open reads its end and writes to
+// a broken pipe.
 package iofs
 
 import (
@@ -28,10 +31,12 @@ type File struct {
 	stop     int         // eventfd that ends the watcher, -1 = none
 	watcher  sync.WaitGroup
 	opens    int
+	left     bool // Leave was called: the last description closes the file
 }
 
 // New returns f as a guest's file. lock is the kernel lock. The host file
-// stays the caller's, and open until Close.
+// stays the caller's; a duplicate of it is open until Close, or, after Leave,
+// until the last description of it is gone.
 func New(f *os.File, lock sync.Locker) (*File, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
@@ -111,6 +116,9 @@ func utoa(n uint64) string {
 
 // ready asks the host what can be done now.
 func (h *File) ready(ev wait.Events) wait.Events {
+	if h.fd < 0 {
+		return ev | wait.Hup | wait.Err
+	}
 	if h.plain {
 		return ev & (wait.Readable | wait.Writable)
 	}
@@ -126,6 +134,9 @@ func (h *File) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error
 	if err := h.await(ctx, f, wait.Readable|wait.Hup); err != nil {
 		return 0, err
 	}
+	if h.fd < 0 {
+		return 0, nil
+	}
 	n, err := unix.Read(h.fd, p)
 	return max(n, 0), err
 }
@@ -134,7 +145,7 @@ func (h *File) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error
 // ready pipe takes whole.
 func (h *File) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error) {
 	const piece = 4096 // PIPE_BUF
-	if h.plain {
+	if h.plain && h.fd >= 0 {
 		n, err := unix.Write(h.fd, p)
 		return max(n, 0), err
 	}
@@ -146,7 +157,11 @@ func (h *File) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, erro
 			}
 			return 0, err
 		}
-		n, err := unix.Write(h.fd, p[done:min(len(p), done+piece)])
+		var n int
+		err := error(unix.EPIPE)
+		if h.fd >= 0 {
+			n, err = unix.Write(h.fd, p[done:min(len(p), done+piece)])
+		}
 		if n > 0 {
 			done += n
 		}
@@ -184,8 +199,8 @@ func (h *File) await(ctx vfs.Context, f *vfs.File, ev wait.Events) error {
 
 // Poll implements vfs.Poller.
 func (h *File) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {
-	if h.plain {
-		return wait.Readable | wait.Writable, nil
+	if h.plain || h.fd < 0 {
+		return h.ready(wait.Readable | wait.Writable), nil
 	}
 	const all = wait.Readable | wait.Writable | wait.Pri | wait.RdHup
 	ev := h.ready(all)
@@ -207,19 +222,18 @@ func (h *File) watch(ev wait.Events) {
 	if h.watching&ev == ev {
 		return
 	}
+	want := h.watching | ev
 	h.endWatch()
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		return
 	}
-	h.watching |= ev
-	h.stop = stop
-	want := h.watching
+	h.watching, h.stop = want, stop
+	fds := []unix.PollFd{{Fd: int32(h.fd), Events: int16(want)}, {Fd: int32(stop), Events: unix.POLLIN}}
 	h.watcher.Add(1)
 	go func() {
 		defer h.watcher.Done()
 		defer unix.Close(stop)
-		fds := []unix.PollFd{{Fd: int32(h.fd), Events: int16(want)}, {Fd: int32(stop), Events: unix.POLLIN}}
 		for {
 			_, err := unix.Poll(fds, -1)
 			if err == unix.EINTR {
@@ -277,22 +291,51 @@ func (h *File) Sync(vfs.Context, *vfs.File, bool) error {
 func (h *File) Release(vfs.Context) {
 	if h.opens--; h.opens == 0 {
 		h.endWatch()
+		if h.left {
+			h.close()
+		}
 	}
 }
 
-// Close ends the file: to be called without the kernel lock, when no guest
-// uses it any more.
+// close closes the host file. A watcher that polls it just now holds it a
+// little longer.
+func (h *File) close() {
+	if h.fd >= 0 {
+		unix.Close(h.fd)
+		h.fd = -1
+	}
+}
+
+// Leave leaves the file to the guests: the last to close it ends it. To be
+// called with the kernel lock.
+func (h *File) Leave() {
+	h.left = true
+	if h.opens == 0 {
+		h.close()
+	}
+}
+
+// Closed reports whether the host file is closed. To be called with the kernel
+// lock.
+func (h *File) Closed() bool { return h.fd < 0 }
+
+// Close ends the file: to be called without the kernel lock. Its watcher is
+// gone when Close returns.
 func (h *File) Close() {
 	h.lock.Lock()
 	h.endWatch()
+	h.close()
+	h.queue.Wake(wait.Readable | wait.Writable | wait.Err | wait.Hup)
 	h.lock.Unlock()
 	h.watcher.Wait()
-	unix.Close(h.fd)
 }
 
 // Open implements vfs.Opener: /dev/stdin and its like lead here. The host's
 // file is the same; so is its offset.
 func (h *File) Open(_ vfs.Context, _ vfs.Path, flags int) (vfs.Impl, error) {
+	if h.fd < 0 {
+		return nil, unix.ENXIO
+	}
 	have, want := h.Flags()&unix.O_ACCMODE, flags&unix.O_ACCMODE
 	if have != unix.O_RDWR && have != want {
 		return nil, unix.EACCES
