@@ -24,7 +24,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // fileLimit is RLIMIT_NOFILE.
 func (t *Task) fileLimit() int {
-	return int(min(t.p.limits[unix.RLIMIT_NOFILE].Cur, 1<<20))
+	return int(min(t.p.limits[unix.RLIMIT_NOFILE].Cur, maxFiles))
 }
 
 // installFile gives f, whose reference passes to the table, the lowest free

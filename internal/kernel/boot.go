@@ -14,7 +14,7 @@ import (
 // newBootTask makes init: process 1. It runs nothing; it adopts orphans, and
 // is the caller where the kernel itself uses the file system.
 func newBootTask(k *Kernel) *Task {
-	p := &Process{k: k, pid: 1, sig: &sigHandlers{refs: 1}, limits: defaultLimits(k.cfg), dumpable: 1, started: k.clock.Monotonic()}
+	p := &Process{k: k, pid: 1, sig: &sigHandlers{refs: 1}, dumpable: 1, started: k.clock.Monotonic()}
 	t := &Task{k: k, p: p, tid: 1, cred: NewCred(0, 0, nil), comm: "init", fs: &fsInfo{umask: 0o22, refs: 1}, state: dead}
 	s := &Session{id: 1, leader: p}
 	k.init = p
@@ -24,23 +24,21 @@ func newBootTask(k *Kernel) *Task {
 	return t
 }
 
-func defaultLimits(cfg Config) (l [16]unix.Rlimit) {
-	const inf = ^uint64(0)
-	for i := range l {
-		l[i] = unix.Rlimit{Cur: inf, Max: inf}
-	}
-	set := func(i int, cur, max uint64) { l[i] = unix.Rlimit{Cur: cur, Max: max} }
-	set(unix.RLIMIT_STACK, 8<<20, inf)
-	set(unix.RLIMIT_CORE, 0, inf)
-	set(unix.RLIMIT_NPROC, uint64(cfg.PIDs), uint64(cfg.PIDs))
-	set(unix.RLIMIT_NOFILE, 1024, 1<<20)
-	set(unix.RLIMIT_MEMLOCK, 8<<20, 8<<20)
-	set(unix.RLIMIT_SIGPENDING, 95000, 95000)
-	set(unix.RLIMIT_MSGQUEUE, 819200, 819200)
-	set(unix.RLIMIT_NICE, 0, 0)
-	set(unix.RLIMIT_RTPRIO, 0, 0)
+// limits are what programs start with: those of the program that embeds us,
+// but for what would be that program's own limit too.
+func (k *Kernel) limits() [16]unix.Rlimit {
+	const inf = unix.RLIM_INFINITY
+	l := k.hw.Limits()
+	l[unix.RLIMIT_CPU] = unix.Rlimit{Cur: inf, Max: inf}
+	l[unix.RLIMIT_NOFILE].Cur = min(l[unix.RLIMIT_NOFILE].Cur, maxFiles)
+	l[unix.RLIMIT_NOFILE].Max = min(l[unix.RLIMIT_NOFILE].Max, maxFiles)
+	n := uint64(k.cfg.PIDs)
+	l[unix.RLIMIT_NPROC] = unix.Rlimit{Cur: min(n, l[unix.RLIMIT_NPROC].Cur), Max: min(n, l[unix.RLIMIT_NPROC].Max)}
 	return l
 }
+
+// maxFiles is fs.nr_open.
+const maxFiles = 1 << 20
 
 // Start describes a program to be started.
 type Start struct {

@@ -125,6 +125,7 @@ func New(cfg Config) (*Kernel, error) {
 		k.Close()
 		return nil, err
 	}
+	k.init.limits = k.limits()
 	if cfg.Setup != nil {
 		k.mu.Lock()
 		err := cfg.Setup(k, k.boot)

@@ -120,7 +120,7 @@ func (t *Task) setLimit(p *Process, what uint32, l unix.Rlimit) error {
 	if what >= uint32(len(p.limits)) || l.Cur > l.Max {
 		return unix.EINVAL
 	}
-	if what == unix.RLIMIT_NOFILE && l.Max > 1<<20 {
+	if what == unix.RLIMIT_NOFILE && l.Max > maxFiles {
 		return unix.EPERM // fs.nr_open
 	}
 	if l.Max > p.limits[what].Max && !t.cred.Has(unix.CAP_SYS_RESOURCE) {

@@ -241,10 +241,12 @@ func sysGetrusage(t *Task, who int32, v Ptr[unix.Rusage]) error {
 	switch who {
 	case unix.RUSAGE_SELF:
 		u = t.p.totalUsage()
+		u.maxrss = max(u.maxrss, t.th.PeakRSS())
 	case unix.RUSAGE_CHILDREN:
 		u = t.p.childrenUsage
 	case unix.RUSAGE_THREAD:
 		u = t.usage()
+		u.maxrss = max(u.maxrss, t.th.PeakRSS())
 	default:
 		return unix.EINVAL
 	}

@@ -117,12 +117,11 @@ func (t *Task) copyInSome(addr uint64, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if addr >= mm.Top || uint64(len(p)) > mm.Top-addr {
-		if addr >= mm.Top {
-			return 0, unix.EFAULT
-		}
-		p = p[:mm.Top-addr]
-		n, _ := t.th.ReadMem(addr, p)
+	if addr >= mm.ReadTop {
+		return 0, unix.EFAULT
+	}
+	if uint64(len(p)) > mm.ReadTop-addr {
+		n, _ := t.th.ReadMem(addr, p[:mm.ReadTop-addr])
 		return n, unix.EFAULT
 	}
 	n, err := t.th.ReadMem(addr, p)

@@ -11,7 +11,8 @@ const (
 	// (vm.mmap_min_addr's usual value).
 	UserBottom = 0x10000
 
-	hostTop = 0x7ffffffff000
+	// HostTop is the end of user space for the processor.
+	HostTop = 0x7ffffffff000
 
 	stubCodeAddr  = UserTop                    // stubCode, read and execute
 	stubListAddr  = UserTop + 0x10000          // a read-only page per CPU: the list of calls

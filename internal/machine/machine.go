@@ -41,7 +41,7 @@ type Machine struct {
 	mu    sync.Mutex // guards files: CPUs import concurrently
 	files fileTable
 
-	cpus int
+	limits [16]unix.Rlimit
 }
 
 // New returns a machine without CPUs.
@@ -154,6 +154,7 @@ func (m *Machine) startZygote(c *CPU) (err error) {
 	z.regs.Orig_rax = ^uint64(0)
 	z.dirty = true
 	z.one = zygoteBase + zygoteHeader + offOne
+	m.limits = hostLimits(pid)
 	raiseFileLimit(pid)
 	if err := m.furnish(c, z); err != nil {
 		return fmt.Errorf("preparing the first guest process: %w", err)
@@ -228,7 +229,7 @@ func (m *Machine) furnish(c *CPU, z *Thread) error {
 		{stubListAddr + maxCPUs*pageSize, stubStackAddr},
 		{stubStackAddr + maxCPUs*sigStackSize, stubRecvAddr},
 		{stubRecvAddr + pageSize, vdsoArea},
-		{max(m.vdsoHi, vdsoArea), hostTop},
+		{max(m.vdsoHi, vdsoArea), HostTop},
 	} {
 		if gap[1] > gap[0] {
 			do(unix.SYS_MUNMAP, gap[0], gap[1]-gap[0])
@@ -253,6 +254,20 @@ func setAffinity(pid, cpu int) {
 	set.Set(cpu)
 	unix.SchedSetaffinity(pid, &set)
 }
+
+// hostLimits are the resource limits that a program started by this process
+// has: Go has raised this process's own limit of files.
+func hostLimits(pid int) (l [16]unix.Rlimit) {
+	for i := range l {
+		if unix.Prlimit(pid, i, nil, &l[i]) != nil {
+			l[i] = unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+		}
+	}
+	return l
+}
+
+// Limits are the resource limits of a program that the host would start.
+func (m *Machine) Limits() [16]unix.Rlimit { return m.limits }
 
 // raiseFileLimit lets the shared descriptor table hold as many files as the
 // host allows anyone.

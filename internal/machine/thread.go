@@ -1,6 +1,9 @@
 package machine
 
 import (
+	"bytes"
+	"os"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/sysemu/sysemu/abi"
@@ -262,6 +265,25 @@ func (t *Thread) Stats() Stats {
 		return Stats{}
 	}
 	return Stats{User: ts.Nano()}
+}
+
+// PeakRSS is the most memory that the thread's address space has had resident,
+// in KiB.
+func (t *Thread) PeakRSS() int64 {
+	if t.dead {
+		return t.final.MaxRSS
+	}
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(b, []byte("VmHWM:"))
+	f := bytes.Fields(rest)
+	if len(f) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(f[0]), 10, 64)
+	return n
 }
 
 // Park lets go of the thread, so that another CPU may Adopt it: it waits in

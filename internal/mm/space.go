@@ -22,6 +22,8 @@ const PageSize = 4096
 const (
 	Top    = machine.UserTop
 	Bottom = machine.UserBottom
+	// ReadTop is the end of what a guest may read: the vDSO is above Top.
+	ReadTop = machine.HostTop
 )
 
 // VMA is a mapping: a range of pages that are alike.

@@ -150,7 +150,13 @@ func (fs *FS) Statfs(ctx vfs.Context) (unix.Statfs_t, error) {
 		l = fs.opts.Lower[0]
 	}
 	s, err := l.Statfs(ctx)
-	s.Type = unix.OVERLAYFS_SUPER_MAGIC
+	// Programs take overlayfs for a file system whose changes inotify may
+	// miss; ours misses none. The type is that of what is shown.
+	if len(fs.opts.Lower) > 0 {
+		if low, err := fs.opts.Lower[0].Statfs(ctx); err == nil {
+			s.Type = low.Type
+		}
+	}
 	s.Fsid = unix.Fsid{Val: [2]int32{int32(fs.opts.Dev), int32(fs.opts.Dev >> 32)}}
 	return s, err
 }
