@@ -175,8 +175,14 @@ func (k *Kernel) startTicker() {
 	go func() {
 		defer k.stopped.Done()
 		idle := 0
+		t := time.NewTicker(tick)
+		defer t.Stop()
 		for {
-			time.Sleep(tick)
+			select {
+			case <-t.C:
+			case <-k.quit:
+				return
+			}
 			k.mu.Lock()
 			if k.tickAll() {
 				idle = 0

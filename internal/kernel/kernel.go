@@ -48,6 +48,7 @@ type Kernel struct {
 	cpus    []*CPU
 	ticking bool // the ticker goroutine lives
 	closing bool
+	quit    chan struct{} // closed when closing begins
 	stopped sync.WaitGroup // CPUs' and helpers' goroutines
 
 	clock  Clock
@@ -104,7 +105,7 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	k := &Kernel{
 		cfg: cfg, hw: machine.New(), clock: cfg.Clock, random: cfg.Random,
-		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{},
+		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{}, quit: make(chan struct{}),
 	}
 	k.pids.init(cfg.PIDs)
 	k.timers.init(k)
@@ -186,6 +187,7 @@ func (k *Kernel) Close() {
 		return
 	}
 	k.closing = true
+	close(k.quit)
 	for _, p := range k.pids.processes() {
 		p.kill(9)
 	}
