@@ -48,7 +48,7 @@ type Kernel struct {
 	cpus    []*CPU
 	ticking bool // the ticker goroutine lives
 	closing bool
-	quit    chan struct{} // closed when closing begins
+	quit    chan struct{}  // closed when closing begins
 	stopped sync.WaitGroup // CPUs' and helpers' goroutines
 
 	clock  Clock
