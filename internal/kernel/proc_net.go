@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/sysemu/sysemu/internal/fs/pseudofs"
+import (
+	"github.com/sysemu/sysemu/internal/fs/pseudofs"
+	"github.com/sysemu/sysemu/internal/vfs"
+	"golang.org/x/sys/unix"
+)
 
 // newNet is /proc/net: a machine with nothing but a loopback interface.
 func (pf *procFS) newNet() *pseudofs.Dir {
@@ -14,16 +18,20 @@ func (pf *procFS) newNet() *pseudofs.Dir {
 	d.Const("if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n")
 	d.Const("ipv6_route", "")
 	d.Const("igmp", "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")
-	d.Const("netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
+	sockets := pf.k.net
+	table := func(name string, f func() string) {
+		d.Text(name, func(vfs.Context) ([]byte, error) { return []byte(f()), nil })
+	}
+	table("netlink", sockets.NetlinkTable)
 	d.Const("packet", "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n")
 	d.Const("psched", "000003e8 00000040 000f4240 3b9aca00\n")
-	d.Const("unix", "Num       RefCount Protocol Flags    Type St Inode Path\n")
+	table("unix", sockets.UnixTable)
 	tcp := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
 	tcp6 := "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-	d.Const("tcp", tcp+"                                                     \n")
-	d.Const("tcp6", tcp6)
-	d.Const("udp", "   "+tcp[2:]+" ref pointer drops             \n")
-	d.Const("udp6", "  "+tcp6[1:len(tcp6)-1]+" ref pointer drops\n")
+	table("tcp", func() string { return sockets.TCPTable(unix.AF_INET) })
+	table("tcp6", func() string { return sockets.TCPTable(unix.AF_INET6) })
+	table("udp", func() string { return sockets.UDPTable(unix.AF_INET) })
+	table("udp6", func() string { return sockets.UDPTable(unix.AF_INET6) })
 	d.Const("raw", "  "+tcp[1:]+" ref pointer drops\n")
 	d.Const("raw6", "  "+tcp6[1:len(tcp6)-1]+" ref pointer drops\n")
 	d.Const("sockstat", "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n")

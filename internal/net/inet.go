@@ -431,7 +431,7 @@ func (s *inetSock) Release(vfs.Context) {
 	if s.typ == unix.SOCK_STREAM {
 		s.closeTCP()
 	}
-	s.dead = true
+	s.gone()
 	s.leave()
 	s.packets.purge()
 	s.bytes.purge()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -389,6 +390,61 @@ func BenchmarkTCPPingPong(b *testing.B) {
 			y.Read(ctx, p)
 			y.Write(ctx, p)
 			x.Read(ctx, p)
+		}
+	})
+}
+
+// TestTables looks at /proc/net.
+func TestTables(t *testing.T) {
+	var k waittest.Kernel
+	k.Do(func() {
+		ctx := newCaller(k.NewTask())
+		n := New()
+		l, at := listenTCP(t, n, ctx, unix.AF_INET, 5, "127.0.0.1")
+		c, _ := n.Socket(ctx, unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err := c.Impl.(Socket).Connect(ctx, c, inetAddr(unix.AF_INET, at)); err != nil {
+			t.Fatal(err)
+		}
+		l6, at6 := listenTCP(t, n, ctx, unix.AF_INET6, 5, "::1")
+		u, _ := n.Socket(ctx, unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		u.Impl.(Socket).Bind(ctx, u, unixAddr("\x00ab\x00c"))
+		if _, _, err := n.Pair(ctx, unix.AF_INET, unix.SOCK_STREAM, 0); err != unix.EOPNOTSUPP {
+			t.Error(err)
+		}
+		for _, tt := range []struct {
+			table string
+			width int
+			want  []string
+		}{
+			{n.TCPTable(unix.AF_INET), 149, []string{
+				fmt.Sprintf("   0: 0100007F:%04X 00000000:0000 0A 00000000:00000001 ", at.Port()),
+				fmt.Sprintf("   1: 0100007F:8001 0100007F:%04X 01 00000000:00000000 ", at.Port()),
+				fmt.Sprintf("   2: 0100007F:%04X 0100007F:8001 01 00000000:00000000 ", at.Port())}},
+			{n.TCPTable(unix.AF_INET6), 0, []string{
+				fmt.Sprintf("   0: 00000000000000000000000001000000:%04X 00000000000000000000000000000000:0000 0A ", at6.Port())}},
+			{n.UDPTable(unix.AF_INET), 127, nil},
+			{n.UDPTable(unix.AF_INET6), 0, nil},
+			{n.UnixTable(), 0, []string{"0000000000000000: 00000002 00000000 00000000 0001 01     5 @ab@c"}},
+		} {
+			lines := strings.Split(strings.TrimSuffix(tt.table, "\n"), "\n")
+			if len(lines) != 1+len(tt.want) {
+				t.Errorf("got %q", lines)
+				continue
+			}
+			for i, line := range lines {
+				if tt.width != 0 && len(line) != tt.width {
+					t.Errorf("%d wide: %q", len(line), line)
+				}
+				if i > 0 && !strings.HasPrefix(line, tt.want[i-1]) {
+					t.Errorf("got  %q\nwant %q", line, tt.want[i-1])
+				}
+			}
+		}
+		for _, f := range []*vfs.File{c, l, l6, u} {
+			f.Unref(ctx)
+		}
+		if n.all.head != nil {
+			t.Error("a socket is still there")
 		}
 	})
 }

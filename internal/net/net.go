@@ -107,6 +107,7 @@ type Stack struct {
 	dropping bool
 	tcp, udp ports
 	netlink  map[uint32]*netlinkSock // by port
+	all      sockets
 }
 
 // New returns the namespace of a new machine.
@@ -158,15 +159,12 @@ func (n *Stack) Pair(ctx Context, family, typ, protocol int) (a, b *vfs.File, er
 	if err != nil {
 		return nil, nil, err
 	}
-	sb, err := n.socket(ctx, family, typ, protocol)
-	if err != nil {
-		return nil, nil, err
-	}
 	ua, ok := sa.(*unixSock)
 	if !ok {
+		sa.Release(ctx)
 		return nil, nil, unix.EOPNOTSUPP
 	}
-	ub := sb.(*unixSock)
+	ub := n.newUnix(ctx, ua.typ)
 	ua.join(ctx, ub)
 	return ua.open(ua, typ), ub.open(ub, typ), nil
 }

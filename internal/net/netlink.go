@@ -171,7 +171,7 @@ func (s *netlinkSock) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {
 
 // Release implements vfs.Impl.
 func (s *netlinkSock) Release(vfs.Context) {
-	s.dead = true
+	s.gone()
 	s.packets.purge()
 	if s.bound {
 		delete(s.stack.netlink, s.port)

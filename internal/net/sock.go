@@ -38,6 +38,8 @@ type sock struct {
 	backlog  int
 	charged  int     // what packets of ours take in others' queues
 	starving []*sock // who found packets full
+
+	prev, next *sock // of all of the machine
 }
 
 type state uint8
@@ -72,7 +74,14 @@ func (s *sock) init(n *Stack, ctx vfs.Context, self Socket, family, typ, proto i
 	n.ino++
 	now := ctx.Realtime()
 	cred := ctx.Cred()
+	n.all.add(s)
 	s.inode = &inode{ino: n.ino, mode: 0o777, uid: cred.UID, gid: cred.GID, atime: now, mtime: now, ctime: now}
+}
+
+// gone notes that s has ended.
+func (s *sock) gone() {
+	s.dead = true
+	s.stack.all.remove(s)
 }
 
 // open returns a description for s; typ may have SOCK_NONBLOCK.

@@ -200,6 +200,7 @@ func (s *inetSock) establish(c *inetSock) {
 	i := *s.inode
 	i.ino = n.ino
 	o.inode = &i
+	n.all.add(&o.sock)
 	o.remote = c.local
 	o.inherit(c.remote)
 	o.peer, c.peer = &c.sock, &o.sock
@@ -248,7 +249,7 @@ func (s *inetSock) stopListening() {
 	for _, c := range pending {
 		o := c.self.(*inetSock)
 		o.other().reset()
-		o.dead = true
+		o.gone()
 		o.leave()
 		o.bytes.purge()
 	}

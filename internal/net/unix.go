@@ -360,7 +360,8 @@ func (s *unixSock) release(ctx vfs.Context, unaccepted bool) {
 	if p := s.packets.head; p != nil {
 		unread = len(p.data) > 0 || p.next != nil // an empty one does not count
 	}
-	s.dead, s.shut = true, shutBoth
+	s.gone()
+	s.shut = shutBoth
 	wasListening := s.state == listening
 	s.state = closed
 	s.unbind()

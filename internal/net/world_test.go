@@ -457,6 +457,9 @@ func compare(t *testing.T, label string, script []action) (diff string) {
 		if len(o.n.tcp.buckets) != 0 || len(o.n.udp.buckets) != 0 || len(o.n.abstract) != 0 {
 			t.Errorf("%s: names or ports are still taken", label)
 		}
+		if o.n.all.head != nil || o.n.all.tail != nil {
+			t.Errorf("%s: a socket is still there", label)
+		}
 	})
 	return diff
 }
