@@ -271,6 +271,27 @@ func procSecret(name string, mode uint32, text func(ctx vfs.Context, e procEntry
 	return f
 }
 
+// procMemoryOf is a procSecret about the memory that the process has when it is
+// opened: empty once that is gone, by exit or exec.
+func procMemoryOf(name string, mode uint32, text func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error) procFile {
+	f := procSecret(name, mode, text)
+	open := f.make
+	f.make = func(pf *procFS, e procEntry, n pseudofs.Node) vfs.Inode {
+		file := open(pf, e, n).(*pseudofs.File)
+		file.OpenAs = func(vfs.Context, int) (vfs.Impl, error) {
+			s := e.space()
+			return file.Reading(func(ctx vfs.Context) ([]byte, error) {
+				if s == nil || e.space() != s {
+					return nil, nil
+				}
+				return file.Read(ctx)
+			}), nil
+		}
+		return file
+	}
+	return f
+}
+
 // procWritable adds a write to a file.
 func procWritable(f procFile, write func(ctx vfs.Context, e procEntry, text string) error) procFile {
 	open := f.make

@@ -34,8 +34,8 @@ func init() {
 		dir("fdinfo", 0o555, func(pf *procFS, e procEntry, n pseudofs.Node) vfs.Inode { return pf.fdDir(e, n, true) }),
 		dir("ns", 0o511, func(pf *procFS, e procEntry, n pseudofs.Node) vfs.Inode { return pf.nsDir(e, n) }),
 		dir("net", 0o555, func(pf *procFS, _ procEntry, _ pseudofs.Node) vfs.Inode { return pf.net }),
-		procSecret("environ", 0o400, procEnviron),
-		procSecret("auxv", 0o400, func(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
+		procMemoryOf("environ", 0o400, procEnviron),
+		procMemoryOf("auxv", 0o400, func(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 			if s := e.space(); s != nil {
 				w.Write(s.Auxv)
 			}
@@ -55,7 +55,7 @@ func init() {
 		procText("cmdline", 0o444, procCmdline),
 		procText("stat", 0o444, procStatLine),
 		procText("statm", 0o444, procStatm),
-		procSecret("maps", 0o444, procMaps),
+		procMemoryOf("maps", 0o444, procMaps),
 		only(procThread, procText("children", 0o444, func(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 			if e.task() == e.p.leader || e.p.leader == nil {
 				for _, c := range e.p.children {
@@ -92,8 +92,8 @@ func init() {
 			}
 			return nil
 		})),
-		procSecret("smaps", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error { return procSmaps(ctx, e, w, false) }),
-		procSecret("smaps_rollup", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error { return procSmaps(ctx, e, w, true) }),
+		procMemoryOf("smaps", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error { return procSmaps(ctx, e, w, false) }),
+		procMemoryOf("smaps_rollup", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error { return procSmaps(ctx, e, w, true) }),
 		text("wchan", "0"),
 		procSecret("stack", 0o400, func(vfs.Context, procEntry, *bytes.Buffer) error { return nil }),
 		text("schedstat", "0 0 0\n"),

@@ -46,13 +46,20 @@ func (f *File) Open(ctx vfs.Context, _ vfs.Path, flags int) (vfs.Impl, error) {
 	if f.OpenAs != nil {
 		return f.OpenAs(ctx, flags)
 	}
-	return &openFile{file: f}, nil
+	return f.Reading(f.Read), nil
+}
+
+// Reading is an open file like f that reads what read makes: for an OpenAs
+// that fixes at open what the text is about.
+func (f *File) Reading(read func(ctx vfs.Context) ([]byte, error)) vfs.Impl {
+	return &openFile{file: f, read: read}
 }
 
 // openFile is an open File. The text is made by a read at offset 0 and kept
 // for those that follow it, so that a reader sees one state.
 type openFile struct {
 	file *File
+	read func(ctx vfs.Context) ([]byte, error)
 	made bool
 	text []byte
 }
@@ -62,11 +69,11 @@ func (o *openFile) Release(vfs.Context) {}
 
 // Read implements vfs.Reader.
 func (o *openFile) Read(ctx vfs.Context, _ *vfs.File, p []byte, off int64) (int, error) {
-	if o.file.Read == nil {
+	if o.read == nil {
 		return 0, unix.EINVAL
 	}
 	if off == 0 || !o.made {
-		text, err := o.file.Read(ctx)
+		text, err := o.read(ctx)
 		if err != nil {
 			return 0, err
 		}
