@@ -38,7 +38,6 @@ var stateNames = map[byte]string{
 type memoryUse struct {
 	size, locked             uint64
 	rss, shared              uint64 // in memory; of that, of files or shared
-	peak                     uint64 // the most that was in memory at once
 	data, stack, code, files uint64
 }
 
@@ -53,7 +52,6 @@ func (e procEntry) memoryUse() (u memoryUse) {
 		u.rss, u.shared = t.th.Resident()
 		u.rss = min(u.rss, u.size)
 		u.shared = min(u.shared, u.rss)
-		u.peak = max(u.rss, min(uint64(t.th.PeakRSS())<<10, u.size))
 	}
 	exec := uint64(0)
 	s.All(func(v *mm.VMA) bool {
@@ -218,7 +216,7 @@ func procStatus(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 		kb("VmSize", u.size)
 		kb("VmLck", u.locked)
 		kb("VmPin", 0)
-		kb("VmHWM", u.peak)
+		kb("VmHWM", max(u.rss, min(uint64(e.live().th.PeakRSS())<<10, u.size)))
 		kb("VmRSS", u.rss)
 		kb("RssAnon", u.rss-u.shared)
 		kb("RssFile", u.shared)
