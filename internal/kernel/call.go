@@ -22,13 +22,15 @@ type Call struct {
 	Arch abi.Arch
 	Nr   int
 	Args [6]uint64
-	Desc *abi.Call // nil: no such number
 }
+
+// desc is the call's entry in package abi's list; nil: no such number.
+func (c *Call) desc() *abi.Call { return abi.ByNumber(c.Arch, c.Nr) }
 
 // Name is the call's name, or syscall_N.
 func (c *Call) Name() string {
-	if c.Desc != nil {
-		return c.Desc.Name
+	if d := c.desc(); d != nil {
+		return d.Name
 	}
 	return fmt.Sprintf("syscall_%d", c.Nr)
 }
@@ -37,8 +39,8 @@ func (c *Call) String() string {
 	var b strings.Builder
 	b.WriteString(c.Name())
 	n := len(c.Args)
-	if c.Desc != nil {
-		n = min(n, len(c.Desc.Args))
+	if d := c.desc(); d != nil {
+		n = min(n, len(d.ArgsOn(c.Arch)))
 	}
 	for i, a := range c.Args[:n] {
 		b.WriteString(map[bool]string{true: "(", false: ", "}[i == 0])
@@ -85,7 +87,6 @@ func (t *Task) syscall(arch abi.Arch) {
 	if h := t.k.handler; h == nil {
 		v, err = t.serve(c)
 	} else {
-		c.Desc = abi.ByNumber(arch, c.Nr)
 		t.k.mu.Unlock()
 		v, err = t.serveUser(h, c)
 		t.k.mu.Lock()
@@ -127,6 +128,8 @@ func (t *Task) finish(v uint64, err error) {
 			t.work = true
 			errno = unix.EINTR
 		case errors.As(err, &errno):
+		case t.th.Dead():
+			errno = unix.EIO // which nobody will see
 		default:
 			t.k.report("sysemu: %s: %v (the guest gets EIO)", &t.call, err)
 			errno = unix.EIO

@@ -124,6 +124,11 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	}
 	k := t.k
 	p := t.p
+	if t.dying {
+		// Who killed the process, or closed the machine, did not see this
+		// child.
+		return 0, unix.EINTR
+	}
 	if lim := p.limits[unix.RLIMIT_NPROC].Cur; t.cred.UID != 0 && uint64(k.pids.count()) >= lim {
 		return 0, unix.EAGAIN
 	}

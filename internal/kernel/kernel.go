@@ -86,7 +86,10 @@ var ErrClosed = errors.New("sysemu: the machine is closed")
 // New starts a computer: its CPUs wait for the first program.
 func New(cfg Config) (*Kernel, error) {
 	if cfg.CPUs <= 0 {
-		cfg.CPUs = runtime.NumCPU()
+		cfg.CPUs = min(runtime.NumCPU(), machine.MaxCPUs)
+	}
+	if cfg.CPUs > machine.MaxCPUs {
+		return nil, fmt.Errorf("kernel: %d virtual CPUs: there may be %d at most", cfg.CPUs, machine.MaxCPUs)
 	}
 	if cfg.Hostname == "" {
 		cfg.Hostname = "sysemu"

@@ -39,7 +39,13 @@ func (m *Machine) NewCPU(id int, zygote *Thread) (*CPU, error) {
 	if id >= maxCPUs {
 		return nil, fmt.Errorf("machine: more than %d CPUs", maxCPUs)
 	}
-	c := &CPU{m: m, id: id}
+	c := &CPU{m: m, id: id, zygote: zygote}
+	ok := false
+	defer func() {
+		if !ok {
+			c.Close()
+		}
+	}()
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return nil, err
@@ -58,7 +64,6 @@ func (m *Machine) NewCPU(id int, zygote *Thread) (*CPU, error) {
 	setAffinity(0, c.host)
 	if zygote == nil {
 		if err := m.startZygote(c); err != nil {
-			c.Close()
 			return nil, err
 		}
 	} else {
@@ -76,9 +81,9 @@ func (m *Machine) NewCPU(id int, zygote *Thread) (*CPU, error) {
 		if err1 != nil {
 			return nil, err1
 		}
-		c.zygote = zygote
 	}
 	c.list = unsafe.Slice((*hostCall)(unsafe.Pointer(&m.lists[id*pageSize])), maxList+1)
+	ok = true
 	return c, nil
 }
 
@@ -88,7 +93,11 @@ func (c *CPU) ForkZygote() (*Thread, error) {
 	if err != nil {
 		return nil, err
 	}
-	return z, z.Park()
+	if err := z.Park(); err != nil {
+		z.Destroy()
+		return nil, err
+	}
+	return z, nil
 }
 
 // NewSpace returns the first thread of a new, empty address space.

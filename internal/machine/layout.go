@@ -7,6 +7,9 @@ const (
 
 	// UserTop is the first address a guest may not map.
 	UserTop = 0x7fffffe00000
+	// MaxCPUs is how many CPUs a machine may have.
+	MaxCPUs = 16
+
 	// UserBottom is the lowest address that the host lets anyone map
 	// (vm.mmap_min_addr's usual value).
 	UserBottom = 0x10000
@@ -22,11 +25,11 @@ const (
 	vdsoArea = 0x7fffffff0000 - 0x40000
 
 	sigStackSize = 16384 + 16384 // room for the largest xstate in use
-	maxCPUs      = 16
+	maxCPUs      = MaxCPUs
 
 	offOne  = 16
 	offList = 32
-	offPark = 112
+	offPark = 176
 	offSig  = 128
 	offCAS  = 160
 )

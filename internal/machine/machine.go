@@ -33,6 +33,7 @@ type Regs = ptrace.Regs
 // Machine is what the CPUs of one virtual computer share on the host.
 type Machine struct {
 	sock   int    // our end of the socket on which zygotes receive files
+	life   int    // held for parked threads to see us go: see stub.S
 	lists  []byte // the list pages, ours to write
 	vdso   uint64 // address of the vDSO's ELF header in every guest
 	vdsoLo uint64 // the vDSO's mappings
@@ -45,7 +46,7 @@ type Machine struct {
 }
 
 // New returns a machine without CPUs.
-func New() *Machine { return &Machine{sock: -1} }
+func New() *Machine { return &Machine{sock: -1, life: -1} }
 
 const (
 	zygoteBase   = 0x10000000
@@ -132,11 +133,17 @@ func (m *Machine) startZygote(c *CPU) (err error) {
 	}
 	fds = append(fds, pair[1])
 	m.sock = pair[0]
+	life, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	fds = append(fds, life[1])
+	m.life = life[0]
 	if m.lists, err = unix.Mmap(data, 0, maxCPUs*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return err
 	}
 	pid, err := syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", exe), []string{"sysemu-guest"}, &syscall.ProcAttr{
-		Files: []uintptr{uintptr(pair[1]), uintptr(code), uintptr(data)},
+		Files: []uintptr{uintptr(pair[1]), uintptr(code), uintptr(data), uintptr(life[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -292,6 +299,10 @@ func (m *Machine) Close() {
 		unix.Close(m.sock)
 		m.sock = -1
 	}
+	if m.life >= 0 {
+		unix.Close(m.life)
+		m.life = -1
+	}
 	if m.lists != nil {
 		unix.Munmap(m.lists)
 		m.lists = nil
@@ -356,7 +367,7 @@ const (
 var hostCalls = []uint32{
 	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP,
 	unix.SYS_MADVISE, unix.SYS_MSYNC, unix.SYS_MINCORE, unix.SYS_MLOCK,
-	unix.SYS_MUNLOCK, unix.SYS_PAUSE, unix.SYS_RECVMSG, unix.SYS_CLOSE,
+	unix.SYS_MUNLOCK, unix.SYS_RECVMSG, unix.SYS_CLOSE,
 	unix.SYS_SIGALTSTACK, unix.SYS_RT_SIGRETURN, unix.SYS_MODIFY_LDT,
 	unix.SYS_RESTART_SYSCALL, unix.SYS_RT_SIGPROCMASK,
 }

@@ -25,10 +25,6 @@ list:	mov (%r15),%rax
 	jmp list
 8:	xor %eax,%eax
 9:	int3
-.org 112 /* where a thread waits while no tracer has it */
-park:	mov $34,%eax
-	syscall
-	jmp park
 .org 128 /* host signal handler for reading a fault's error code: stopped on its first instruction */
 sig:	int3
 .org 144
@@ -36,4 +32,15 @@ sig:	int3
 .org 160
 cas:	lock cmpxchg %ecx,(%rdi)
 	int3
-.org 176
+.org 176 /* where a thread waits while no tracer has it: for a message on descriptor 3 that never comes.
+            The end of the stream does, when the program that has the other end is gone; then the
+            thread has no stack for a signal frame and ends too */
+park:	mov $47,%eax
+	mov $3,%edi
+	lea none(%rip),%rsi
+	xor %edx,%edx
+	syscall
+	int3
+.org 208 /* an empty struct msghdr */
+none:
+.org 272
