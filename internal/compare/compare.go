@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,7 +83,19 @@ var state struct {
 // Main builds sysemu, runs the tests of m and exits.
 func Main(m *testing.M) { os.Exit(run(m)) }
 
+// keepDescriptors keeps what this process has inherited from those that
+// started it: a native program would see it, one inside does not.
+func keepDescriptors() {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
+
 func run(m *testing.M) int {
+	keepDescriptors()
 	switch os.Getenv("SYSEMU_REAL") {
 	case "":
 		return m.Run()

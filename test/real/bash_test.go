@@ -8,8 +8,8 @@ import (
 
 // pidMask hides process numbers in what bash says about jobs.
 var pidMask = compare.Mask{
-	Pattern: `(?m)(line \d+: +)\d+ `, Replace: "${1}PID ",
-	Why: "process numbers differ from run to run",
+	Pattern: `(?m)(line \d+:) +\d+ `, Replace: "${1} PID ",
+	Why: "process numbers differ from run to run, and bash pads them",
 }
 
 func TestBash(t *testing.T) {
