@@ -101,7 +101,7 @@ TEST(open_flags)
 	R(openat(fd, "x", O_RDONLY));
 	R(openat(999, "x", O_RDONLY));
 	OK(openat(999, "/etc/passwd", O_RDONLY));
-	R(creat("c", 0400));
+	OK(creat("c", 0400));
 	R(open("/dev/full", O_WRONLY) >= 0);
 }
 
@@ -478,10 +478,6 @@ TEST(permissions_of_others)
 	close(make("group", "x"));
 	chmod("group", 0060);
 	chown("group", 0, 77);
-	char cwd[PATH_MAX];
-	for (char *p = strcpy(cwd, getcwd(buf, sizeof buf)); strlen(p) > 1; *strrchr(p, '/') = 0)
-		if (chmod(p, 0755) == -1)
-			break;
 	reap("user 1000", CHILD({
 		setgroups(1, (gid_t[]){77});
 		must(setgid(1000));
@@ -505,7 +501,6 @@ TEST(permissions_of_others)
 		R(chown("open/own", 1000, 77));
 		R(chown("open/own", 1000, 5));
 		R(chown("open/own", 0, -1));
-		R(link("mine", "open/hard"));
 		R(mknod("open/dev", S_IFCHR | 0600, makedev(1, 3)));
 		R(kill(getppid(), 0));
 		R(setpriority(PRIO_PROCESS, 0, -5));
