@@ -380,7 +380,7 @@ func (t *Task) epollWait(epfd FD, events Addr, n int32, deadline int64) (int, er
 	var small [16]epoll.Event
 	out := small[:]
 	if int(n) > len(out) {
-		out = make([]epoll.Event, min(int(n), 1024))
+		out = make([]epoll.Event, min(int(n), max(ep.Len(), len(out))))
 	}
 	out = out[:min(int(n), len(out))]
 	got, err := ep.Wait(t, out, deadline)

@@ -7,11 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Control is the ancillary data of a message, cmsg(3): open files, and who
-// sent it.
+// Control is the ancillary data of a message, cmsg(3): open files, who sent
+// it, and what the protocol tells or is told.
 type Control struct {
 	Files []*vfs.File
 	Creds *unix.Ucred
+	Other []Cmsg
+}
+
+// Cmsg is a control message that is neither files nor credentials.
+type Cmsg struct {
+	Level, Type int
+	Data        []byte
 }
 
 // maxRights is how many files one message carries.
@@ -62,6 +69,7 @@ func ParseControl(ctx vfs.Context, b []byte, compat bool, get func(fd int) (*vfs
 		data := b[l.header:n]
 		b = b[min(l.up(int(n)), len(b)):]
 		if level != unix.SOL_SOCKET {
+			c.Other = append(c.Other, Cmsg{int(level), int(kind), data})
 			continue
 		}
 		switch kind {
@@ -99,7 +107,12 @@ func (c *Control) Marshal(ctx vfs.Context, space int, compat bool, install func(
 		data := binary.NativeEndian.AppendUint32(nil, uint32(c.Creds.Pid))
 		data = binary.NativeEndian.AppendUint32(data, c.Creds.Uid)
 		data = binary.NativeEndian.AppendUint32(data, c.Creds.Gid)
-		b, flags = l.put(b, space, unix.SCM_CREDENTIALS, data)
+		b, flags = l.put(b, space, unix.SOL_SOCKET, unix.SCM_CREDENTIALS, data)
+	}
+	for _, o := range c.Other {
+		var more int
+		b, more = l.put(b, space, o.Level, o.Type, o.Data)
+		flags |= more
 	}
 	if len(c.Files) == 0 {
 		return b, flags
@@ -118,13 +131,13 @@ func (c *Control) Marshal(ctx vfs.Context, space int, compat bool, install func(
 		flags |= unix.MSG_CTRUNC
 	}
 	if len(fds) > 0 {
-		b, _ = l.put(b, space, unix.SCM_RIGHTS, fds)
+		b, _ = l.put(b, space, unix.SOL_SOCKET, unix.SCM_RIGHTS, fds)
 	}
 	return b, flags
 }
 
 // put adds one message to b, cut off at space.
-func (l layout) put(b []byte, space int, kind uint32, data []byte) ([]byte, int) {
+func (l layout) put(b []byte, space, level, kind int, data []byte) ([]byte, int) {
 	room := space - len(b)
 	if room < l.header {
 		return b, unix.MSG_CTRUNC
@@ -140,8 +153,8 @@ func (l layout) put(b []byte, space int, kind uint32, data []byte) ([]byte, int)
 	} else {
 		b = binary.NativeEndian.AppendUint32(b, uint32(n))
 	}
-	b = binary.NativeEndian.AppendUint32(b, unix.SOL_SOCKET)
-	b = binary.NativeEndian.AppendUint32(b, kind)
+	b = binary.NativeEndian.AppendUint32(b, uint32(level))
+	b = binary.NativeEndian.AppendUint32(b, uint32(kind))
 	b = append(b, data[:n-l.header]...)
 	for len(b) < end {
 		b = append(b, 0)

@@ -82,7 +82,11 @@ func (n *Stack) newInet(ctx Context, family, typ, protocol int) (Socket, error) 
 		if protocol == 0 {
 			protocol = unix.IPPROTO_UDP
 		}
-		if protocol != unix.IPPROTO_UDP {
+		switch protocol {
+		case unix.IPPROTO_UDP:
+		case unix.IPPROTO_UDPLITE: // which differs in its checksums alone
+			s.ports = &n.udplite
+		default:
 			return nil, unix.EPROTONOSUPPORT
 		}
 	case unix.SOCK_RAW:
@@ -376,12 +380,12 @@ func (s *inetSock) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, e
 
 // Write implements vfs.Writer.
 func (s *inetSock) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error) {
-	return s.send(ctx, f, p, nil, 0)
+	return s.send(ctx, f, p, nil, nil, 0)
 }
 
 // SendMsg implements Socket.
 func (s *inetSock) SendMsg(ctx Context, f *vfs.File, m *Message, flags int) (int, error) {
-	n, err := s.send(ctx, f, m.Data, m.Name, flags)
+	n, err := s.send(ctx, f, m.Data, m.Name, m.Control.Other, flags)
 	if err == nil {
 		m.Control.Release(ctx) // files do not travel here
 	}
@@ -393,11 +397,11 @@ func (s *inetSock) RecvMsg(ctx Context, f *vfs.File, m *Message, flags int) (int
 	return s.recv(ctx, f, m, flags)
 }
 
-func (s *inetSock) send(ctx vfs.Context, f *vfs.File, p, name []byte, flags int) (int, error) {
+func (s *inetSock) send(ctx vfs.Context, f *vfs.File, p, name []byte, control []Cmsg, flags int) (int, error) {
 	if s.typ == unix.SOCK_STREAM {
 		return s.sendTCP(ctx, f, p, flags)
 	}
-	return s.sendUDP(p, name, flags)
+	return s.sendUDP(p, name, control, flags)
 }
 
 func (s *inetSock) recv(ctx vfs.Context, f *vfs.File, m *Message, flags int) (int, error) {
@@ -407,7 +411,7 @@ func (s *inetSock) recv(ctx vfs.Context, f *vfs.File, m *Message, flags int) (in
 	if s.typ == unix.SOCK_STREAM {
 		return s.recvTCP(ctx, f, m, flags)
 	}
-	return s.recvPacket(ctx, m, flags, s.toRecv(ctx, f, flags))
+	return s.recvUDP(ctx, m, flags, s.toRecv(ctx, f, flags))
 }
 
 // Shutdown implements Socket.

@@ -9,6 +9,12 @@ import (
 // The options of IP, IPv6 and TCP have nothing to act on here but IPV6_V6ONLY;
 // they are taken and given back.
 
+// Options of UDP-Lite: how much of a packet its checksum covers.
+const (
+	udpliteSendCscov = 10
+	udpliteRecvCscov = 11
+)
+
 // intDefaults has the options that hold a number, and what it is at first.
 var intDefaults = map[option]int32{
 	{unix.IPPROTO_TCP, unix.TCP_NODELAY}:            0,
@@ -26,6 +32,8 @@ var intDefaults = map[option]int32{
 	{unix.IPPROTO_TCP, unix.TCP_FASTOPEN}:           0,
 	{unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT}:   0,
 	{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT}:      0,
+	{unix.IPPROTO_UDPLITE, udpliteSendCscov}:        0,
+	{unix.IPPROTO_UDPLITE, udpliteRecvCscov}:        0,
 	{unix.IPPROTO_IP, unix.IP_TOS}:                  0,
 	{unix.IPPROTO_IP, unix.IP_TTL}:                  64,
 	{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER}:         unix.IP_PMTUDISC_WANT,
@@ -84,6 +92,14 @@ var flags = map[option]bool{
 
 const loopbackMTU = 65536
 
+// int returns the value of an option that holds a number.
+func (s *inetSock) int(o option) int32 {
+	if n, ok := s.ints[o]; ok {
+		return n
+	}
+	return intDefaults[o]
+}
+
 // belongs reports whether s has options of level.
 func (s *inetSock) belongs(level int) bool {
 	switch level {
@@ -93,6 +109,8 @@ func (s *inetSock) belongs(level int) bool {
 		return true // an IPv6 socket may speak IPv4
 	case unix.IPPROTO_IPV6:
 		return s.family == unix.AF_INET6
+	case unix.IPPROTO_UDPLITE:
+		return s.proto == unix.IPPROTO_UDPLITE
 	}
 	return false
 }
@@ -128,14 +146,10 @@ func (s *inetSock) GetSockOpt(_ Context, level, name, space int) ([]byte, error)
 	case level == unix.IPPROTO_IP && name == unix.IP_OPTIONS:
 	default:
 		o := option{level, name}
-		n, ok := intDefaults[o]
-		if set, is := s.ints[o]; is {
-			n = set
-		}
-		if !ok {
+		if _, ok := intDefaults[o]; !ok {
 			err = unix.ENOPROTOOPT
 		}
-		v = intBytes(int(n))
+		v = intBytes(int(s.int(o)))
 	}
 	if err != nil {
 		return nil, err

@@ -98,23 +98,23 @@ func PipeSignal(f *vfs.File) bool {
 
 // Stack is a network namespace: the names sockets are bound to.
 type Stack struct {
-	ino      uint64
-	abstract map[abstractName]*unixSock
-	autobind uint32
-	flights  flights
-	inFlight int         // files that messages hold
-	doomed   []*vfs.File // to be given back, see drop
-	dropping bool
-	tcp, udp ports
-	netlink  map[uint32]*netlinkSock // by port
-	all      sockets
+	ino               uint64
+	abstract          map[abstractName]*unixSock
+	autobind          uint32
+	flights           flights
+	inFlight          int         // files that messages hold
+	doomed            []*vfs.File // to be given back, see drop
+	dropping          bool
+	tcp, udp, udplite ports
+	netlink           map[uint32]*netlinkSock // by port
+	all               sockets
 }
 
 // New returns the namespace of a new machine.
 func New() *Stack {
 	return &Stack{
 		abstract: make(map[abstractName]*unixSock),
-		tcp:      newPorts(), udp: newPorts(),
+		tcp:      newPorts(), udp: newPorts(), udplite: newPorts(),
 		netlink: make(map[uint32]*netlinkSock),
 	}
 }

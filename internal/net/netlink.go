@@ -123,7 +123,8 @@ func (s *netlinkSock) Peer() ([]byte, error) { return kernelAddr, nil }
 // Read implements vfs.Reader.
 func (s *netlinkSock) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error) {
 	m := Message{Data: p}
-	return s.recvPacket(ctx, &m, 0, s.toRecv(ctx, f, 0))
+	n, _, err := s.recvPacket(ctx, &m, 0, s.toRecv(ctx, f, 0))
+	return n, err
 }
 
 // Write implements vfs.Writer.
@@ -154,7 +155,8 @@ func (s *netlinkSock) SendMsg(ctx Context, _ *vfs.File, m *Message, flags int) (
 
 // RecvMsg implements Socket.
 func (s *netlinkSock) RecvMsg(ctx Context, f *vfs.File, m *Message, flags int) (int, error) {
-	return s.recvPacket(ctx, m, flags, s.toRecv(ctx, f, flags))
+	n, _, err := s.recvPacket(ctx, m, flags, s.toRecv(ctx, f, flags))
+	return n, err
 }
 
 // Poll implements vfs.Poller.

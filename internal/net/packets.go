@@ -2,6 +2,7 @@ package net
 
 import (
 	"math/bits"
+	"net/netip"
 
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
@@ -22,6 +23,9 @@ type packet struct {
 	creds unix.Ucred
 	files []*vfs.File
 	cost  int
+	to    netip.Addr // of UDP: where it was sent to
+	hops  uint8
+	class uint8
 	next  *packet
 }
 

@@ -337,29 +337,28 @@ func (s *sock) feed() {
 }
 
 // recvPacket takes the first packet, or looks at it, into m.
-func (s *sock) recvPacket(ctx vfs.Context, m *Message, flags int, pat patience) (int, error) {
+func (s *sock) recvPacket(ctx vfs.Context, m *Message, flags int, pat patience) (n int, p *packet, err error) {
 	if s.err != 0 {
-		return 0, s.fault()
+		return 0, nil, s.fault()
 	}
 	if s.packets.head == nil && pat.nowait && s.typ == unix.SOCK_SEQPACKET && s.shut&shutRead != 0 {
-		return 0, nil
+		return 0, nil, nil
 	}
-	err := s.until(ctx, pat, wait.Readable, func() bool {
+	err = s.until(ctx, pat, wait.Readable, func() bool {
 		return s.packets.head != nil || !pat.nowait && (s.err != 0 || s.shut&shutRead != 0 || s.ended())
 	})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if s.packets.head == nil {
 		switch {
 		case s.err != 0:
-			return 0, s.fault()
+			return 0, nil, s.fault()
 		case s.shut&shutRead != 0:
-			return 0, nil
+			return 0, nil, nil
 		}
-		return 0, unix.ENOTCONN
+		return 0, nil, unix.ENOTCONN
 	}
-	var p *packet
 	if flags&unix.MSG_PEEK != 0 {
 		p = s.packets.head
 		for _, f := range p.files {
@@ -371,7 +370,7 @@ func (s *sock) recvPacket(ctx vfs.Context, m *Message, flags int, pat patience) 
 		m.Control.Files, p.files = p.files, nil
 		s.feed()
 	}
-	n := copy(m.Data, p.data)
+	n = copy(m.Data, p.data)
 	if n < len(p.data) {
 		m.Flags |= unix.MSG_TRUNC
 		if flags&unix.MSG_TRUNC != 0 {
@@ -383,7 +382,22 @@ func (s *sock) recvPacket(ctx vfs.Context, m *Message, flags int, pat patience) 
 		creds := p.creds
 		m.Control.Creds = &creds
 	}
-	return n, nil
+	s.stamp(ctx, m)
+	return n, p, nil
+}
+
+// stamp tells when the message came, if that is asked for.
+func (s *sock) stamp(ctx vfs.Context, m *Message) {
+	now := ctx.Realtime()
+	sec, frac := now/1e9, now%1e9
+	switch s.opt.timestamp {
+	case 0:
+		return
+	case unix.SO_TIMESTAMP:
+		frac /= 1e3
+	}
+	b := binary.NativeEndian.AppendUint64(nil, uint64(sec))
+	m.Control.Other = append(m.Control.Other, Cmsg{unix.SOL_SOCKET, s.opt.timestamp, binary.NativeEndian.AppendUint64(b, uint64(frac))})
 }
 
 // ended reports that a connection of packets is over.

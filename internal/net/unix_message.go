@@ -235,5 +235,6 @@ func (s *unixSock) recv(ctx vfs.Context, f *vfs.File, m *Message, flags int) (in
 			return 0, unix.ENOTCONN
 		}
 	}
-	return s.recvPacket(ctx, m, flags, pat)
+	n, _, err := s.recvPacket(ctx, m, flags, pat)
+	return n, err
 }
