@@ -17,10 +17,14 @@ package sysemu
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"sync"
 
+	"github.com/sysemu/sysemu/internal/fs/gofs"
 	"github.com/sysemu/sysemu/internal/fs/hostfs"
 	"github.com/sysemu/sysemu/internal/fs/iofs"
 	"github.com/sysemu/sysemu/internal/fs/overlay"
@@ -57,7 +61,8 @@ type options struct {
 }
 
 type mount struct {
-	src, dst string // src "" = tmpfs
+	src, dst string // src "" = tmpfs, or fsys
+	fsys     fs.FS
 	readOnly bool
 }
 
@@ -78,6 +83,11 @@ func WithBind(src, dst string, readOnly bool) Option {
 // WithTmpfs mounts an empty file system in memory at dst.
 func WithTmpfs(dst string) Option {
 	return func(o *options) { o.mounts = append(o.mounts, mount{dst: dst}) }
+}
+
+// WithFS mounts any Go file system at dst, read-only.
+func WithFS(fsys fs.FS, dst string) Option {
+	return func(o *options) { o.mounts = append(o.mounts, mount{dst: dst, fsys: fsys, readOnly: true}) }
 }
 
 // WithHostname sets what uname(2) calls the machine; without it "sysemu".
@@ -167,37 +177,46 @@ func (o *options) makeRoot(ctx vfs.Context) (vfs.FileSystem, error) {
 }
 
 // rootDev is the st_dev of the root.
-const rootDev = 0x20
+const rootDev = 0x10
 
 // setup mounts what belongs to every machine, and what was asked for.
 func (o *options) setup(k *kernel.Kernel, ctx vfs.Context) error {
 	if err := k.MountStandard(ctx); err != nil {
 		return err
 	}
-	for i, mt := range o.mounts {
-		var fs vfs.FileSystem
+	// What is mounted below another comes after it.
+	slices.SortStableFunc(o.mounts, func(a, b mount) int { return depth(a.dst) - depth(b.dst) })
+	for _, mt := range o.mounts {
+		var mounted vfs.FileSystem
 		name := "tmpfs"
 		file := false
-		if mt.src == "" {
-			fs = tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: uint64(0x100 + i), Mode: 0o1777})
-		} else {
-			h, err := hostfs.New(mt.src, hostfs.Options{ReadOnly: mt.readOnly})
+		dev := k.Namespace().System().AnonymousDev()
+		switch {
+		case mt.fsys != nil:
+			mounted, name = gofs.New(mt.fsys, dev), "gofs"
+		case mt.src == "":
+			mounted = tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: dev, Mode: 0o1777})
+		default:
+			h, err := hostfs.New(mt.src, hostfs.Options{ReadOnly: mt.readOnly, Dev: dev})
 			if err != nil {
 				return fmt.Errorf("bind %s: %w", mt.src, err)
 			}
-			fs, name = h, mt.src
+			mounted, name = h, mt.src
 			st, err := os.Stat(mt.src)
 			file = err == nil && !st.IsDir()
 		}
-		if err := mountAt(ctx, k.Namespace(), fs, mt.dst, name, mt.readOnly, file); err != nil {
+		if err := mountAt(ctx, k.Namespace(), mounted, mt.dst, name, mt.readOnly, file); err != nil {
 			return fmt.Errorf("mounting on %s: %w", mt.dst, err)
 		}
 	}
 	return nil
 }
 
-// mountAt mounts fs at a path, making the mount point if need be.
-func mountAt(ctx vfs.Context, ns *vfs.Namespace, fs vfs.FileSystem, dst, source string, readOnly, file bool) error {
+// depth is how many components a path has.
+func depth(name string) int { return strings.Count(path.Clean(name), "/") }
+
+// mountAt mounts a file system at a path, making the mount point if need be.
+func mountAt(ctx vfs.Context, ns *vfs.Namespace, mounted vfs.FileSystem, dst, source string, readOnly, file bool) error {
 	root := ns.Root()
 	defer root.Unref()
 	at := vfs.At{Root: root, Dir: root}
@@ -213,7 +232,7 @@ func mountAt(ctx vfs.Context, ns *vfs.Namespace, fs vfs.FileSystem, dst, source 
 	if readOnly {
 		flags |= unix.MS_RDONLY
 	}
-	_, err = ns.Mount(ctx, fs, p, flags, source)
+	_, err = ns.Mount(ctx, mounted, p, flags, source)
 	return err
 }
 
