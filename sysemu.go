@@ -77,7 +77,7 @@ func WithRoot(dir string) Option { return func(o *options) { o.root = dir } }
 // WithBind shows a directory or file of the host at dst. Writes reach the
 // host, unless readOnly.
 func WithBind(src, dst string, readOnly bool) Option {
-	return func(o *options) { o.mounts = append(o.mounts, mount{src, dst, readOnly}) }
+	return func(o *options) { o.mounts = append(o.mounts, mount{src: src, dst: dst, readOnly: readOnly}) }
 }
 
 // WithTmpfs mounts an empty file system in memory at dst.
