@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
@@ -79,7 +80,7 @@ func sysClone3(t *Task, args Addr, size uint64) (int, error) {
 	if raw[5] != 0 {
 		a.stack = raw[5] + raw[6]
 	}
-	if a.flags&(unix.CLONE_THREAD|unix.CLONE_PARENT) != 0 && a.exitSignal != 0 {
+	if a.flags&(unix.CLONE_THREAD|unix.CLONE_PARENT) != 0 && a.exitSignal != 0 || a.exitSignal > numSignals {
 		return 0, unix.EINVAL
 	}
 	if raw[9] != 0 { // set_tid
@@ -105,9 +106,10 @@ func (a *cloneArgs) check(t *Task) error {
 		has(unix.CLONE_SIGHAND) && !has(unix.CLONE_VM),
 		has(unix.CLONE_FS) && has(unix.CLONE_NEWNS),
 		has(unix.CLONE_CLEAR_SIGHAND) && has(unix.CLONE_SIGHAND),
-		has(unix.CLONE_PIDFD) && has(unix.CLONE_DETACHED),
-		a.exitSignal > numSignals:
+		has(unix.CLONE_PIDFD) && has(unix.CLONE_DETACHED):
 		return unix.EINVAL
+	case has(unix.CLONE_SETTLS) && t.call.Arch == abi.AMD64 && a.tls >= 1<<47-mm.PageSize:
+		return unix.EPERM
 	case has(cloneNamespaces):
 		if !t.cred.Has(unix.CAP_SYS_ADMIN) {
 			return unix.EPERM
@@ -125,11 +127,11 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	k := t.k
 	p := t.p
 	if t.dying {
-		// Who killed the process, or closed the machine, did not see this
-		// child.
+		// exit_group and exec have told all threads there were: a new one
+		// would not know.
 		return 0, unix.EINTR
 	}
-	if lim := p.limits[unix.RLIMIT_NPROC].Cur; t.cred.UID != 0 && uint64(k.pids.count()) >= lim {
+	if lim := p.limits[unix.RLIMIT_NPROC].Cur; t.cred.UID != 0 && lim != unix.RLIM_INFINITY && uint64(k.pids.countUser(t.cred.UID)) >= lim {
 		return 0, unix.EAGAIN
 	}
 	tid, err := k.pids.alloc()
@@ -137,8 +139,7 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 		return 0, err
 	}
 	thread := a.flags&unix.CLONE_THREAD != 0
-	n := &Task{k: k, cpu: t.cpu, tid: tid, comm: t.comm, cred: t.cred, sigmask: t.sigmask, attrs: t.attrs.fork(), started: k.clock.Monotonic(), parentTID: t.tid}
-	n.sigmask = t.sigmask
+	n := &Task{k: k, cpu: t.cpu, tid: tid, comm: t.comm, cred: t.cred, sigmask: t.sigmask, attrs: t.attrs.fork(), started: k.clock.Monotonic()}
 
 	// The host's part first: it is what can fail.
 	if a.flags&unix.CLONE_VM != 0 {
@@ -166,12 +167,12 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	if a.flags&unix.CLONE_VM != 0 {
 		n.mm = t.mm
 		n.mm.Users++
-		if a.flags&unix.CLONE_VFORK != 0 {
-			n.altstack = t.altstack
-		}
 	} else {
 		n.mm = t.mm.Fork()
-		n.altstack = t.altstack
+	}
+	n.altstack, n.fault = t.altstack, t.fault
+	if a.flags&(unix.CLONE_VM|unix.CLONE_VFORK) == unix.CLONE_VM {
+		n.altstack = abi.StackT{Flags: ssDisable}
 	}
 	if a.flags&unix.CLONE_FS != 0 {
 		n.fs = t.fs
@@ -202,14 +203,8 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	if a.stack != 0 {
 		r.Rsp = a.stack
 	}
-	if a.flags&unix.CLONE_SETTLS != 0 {
-		if t.call.Arch == abi.AMD64 {
-			if a.tls >= 1<<47 {
-				k.abandon(n)
-				return 0, unix.EPERM
-			}
-			r.Fs_base = a.tls
-		}
+	if a.flags&unix.CLONE_SETTLS != 0 && t.call.Arch == abi.AMD64 {
+		r.Fs_base = a.tls
 	}
 	if a.flags&unix.CLONE_PARENT_SETTID != 0 {
 		a.parentTID.Put(t, int32(tid))
@@ -275,16 +270,11 @@ func (t *Task) newProcess(n *Task, a cloneArgs) {
 		c.exitSignal = p.exitSignal
 	}
 	c.setParent(parent)
+	if parent == p {
+		c.parentThread = t
+	}
 	c.join(p.group.id, p.session())
 	k.pids.procs[c.pid] = c
-}
-
-// abandon ends a task that has not run yet.
-func (k *Kernel) abandon(n *Task) {
-	n.dying = true
-	n.work = true
-	n.p.exitCode = int(unix.SIGKILL)
-	n.cpu.ready.push(n)
 }
 
 // releaseVfork lets the parent of a vfork go on: the child has its own memory

@@ -458,7 +458,7 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 			p.sig.actions[i] = sigAction{Handler: sigIgn}
 		}
 	}
-	t.altstack = altStack{}
+	t.altstack.Sp, t.altstack.Size = 0, 0
 	t.clearTID, t.robustList, t.robustLen = 0, 0, 0
 	t.hasOld, t.resume = false, nil
 	if p.exe != nil {

@@ -177,7 +177,7 @@ func (t *Task) tick(now int64) {
 			p.kill(int(unix.SIGXCPU))
 		}
 	}
-	p.posixTimers.tick(p, used)
+	p.posixTimers.tick()
 }
 
 // posixTimers are what timer_create(2) makes.
@@ -199,16 +199,22 @@ type posixTimer struct {
 	at       int64 // monotonic, or ns of CPU time
 	interval int64
 	armed    bool
-	overrun  int64
-	pending  bool
+	counting int64 // expiries beyond the first of the signal that is pending
+	overrun  int64 // those of the last signal that was taken
+	of       *Task // whose CPU time it counts; nil is the process's
 }
 
 const maxPosixTimers = 4096
 
 func sysTimerCreate(t *Task, clock int32, ev Ptr[abi.Sigevent], id Ptr[int32]) error {
-	if !validClock(clock) {
-		return unix.EINVAL
+	if _, err := t.readClock(clock); err != nil {
+		return err
 	}
+	switch clock {
+	case unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_MONOTONIC_COARSE:
+		return unix.EOPNOTSUPP
+	}
+	var err error
 	pt := &t.p.posixTimers
 	if pt.byID == nil {
 		pt.byID = map[int32]*posixTimer{}
@@ -244,6 +250,11 @@ func sysTimerCreate(t *Task, clock int32, ev Ptr[abi.Sigevent], id Ptr[int32]) e
 			return unix.EINVAL
 		}
 	}
+	if x.onCPUTime() {
+		if x.of, err = t.cpuClock(clock); err != nil {
+			return err
+		}
+	}
 	x.tm = newTimer(x.fire)
 	if err := id.Put(t, x.id); err != nil {
 		return err
@@ -259,6 +270,10 @@ func (x *posixTimer) onCPUTime() bool {
 }
 
 func (x *posixTimer) now() int64 {
+	if x.of != nil {
+		u := x.of.usage()
+		return u.utime + u.stime
+	}
 	if x.onCPUTime() {
 		return x.p.cpuTime()
 	}
@@ -290,13 +305,13 @@ func (x *posixTimer) fire() {
 	// While the signal is pending expiries only count.
 	for i := range q.list {
 		if s := &q.list[i]; s.Code == siTimer && int32(s.get32(0)) == x.id && s.Signo == x.signo {
-			x.overrun = min(x.overrun+extra+1, math.MaxInt32)
-			s.put32(4, uint32(x.overrun))
+			x.counting = min(x.counting+extra+1, math.MaxInt32)
+			s.put32(4, uint32(x.counting))
 			return
 		}
 	}
-	x.overrun = min(extra, math.MaxInt32)
-	i := timerSignal(int(x.signo), x.id, int32(x.overrun), x.value)
+	x.counting = min(extra, math.MaxInt32)
+	i := timerSignal(int(x.signo), x.id, int32(x.counting), x.value)
 	if x.thread != nil {
 		x.p.k.sendTask(x.thread, i)
 	} else {
@@ -304,12 +319,35 @@ func (x *posixTimer) fire() {
 	}
 }
 
-func (pt *posixTimers) tick(p *Process, used int64) {
+func (pt *posixTimers) tick() {
+	if !pt.cpu {
+		return
+	}
 	for id := int32(0); id < pt.next; id++ {
-		if x := pt.byID[id]; x != nil && x.armed && x.onCPUTime() && used >= x.at {
+		if x := pt.byID[id]; x != nil && x.armed && x.onCPUTime() && x.now() >= x.at {
 			x.fire()
 		}
 	}
+}
+
+// delivered is told that a timer's signal is being taken: how often it has
+// expired is now known.
+func (pt *posixTimers) delivered(i *sigInfo) {
+	if x := pt.byID[int32(i.get32(0))]; x != nil && x.signo == i.Signo {
+		x.overrun = x.counting
+	}
+}
+
+// unqueue takes back a signal that is pending: it tells of what the timer is
+// no longer set for.
+func (x *posixTimer) unqueue() {
+	q := &x.p.pending
+	if x.thread != nil {
+		q = &x.thread.pending
+	}
+	q.remove(func(i *sigInfo) bool {
+		return i.Code == siTimer && int32(i.get32(0)) == x.id && i.Signo == x.signo
+	})
 }
 
 func (x *posixTimer) get() unix.ItimerSpec {
@@ -331,8 +369,10 @@ func sysTimerSettime(t *Task, id, flags int32, v, old Ptr[unix.ItimerSpec]) erro
 	}
 	was := x.get()
 	t.k.timers.cancel(x.tm)
+	x.unqueue()
 	x.armed = false
 	x.overrun = 0
+	x.interval = 0
 	if n.Value.Sec != 0 || n.Value.Nsec != 0 {
 		x.armed = true
 		x.interval = saturated(n.Interval)
@@ -376,6 +416,7 @@ func sysTimerDelete(t *Task, id int32) error {
 		return unix.EINVAL
 	}
 	t.k.timers.cancel(x.tm)
+	x.unqueue()
 	delete(t.p.posixTimers.byID, id)
 	return nil
 }

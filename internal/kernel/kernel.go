@@ -19,6 +19,7 @@ import (
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/net"
+	"github.com/sysemu/sysemu/internal/sigframe"
 	"github.com/sysemu/sysemu/internal/timerfd"
 	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -72,9 +73,10 @@ type Kernel struct {
 	futexes   futexTable
 	timerfds  *timerfd.System
 	net       *net.Stack
-	signalfds wait.Queue // readers of signalfds
-	inode     uint64     // the last number given to a pipe or socket
-	buffers   [][]byte   // scratch memory of calls, each of chunk bytes
+	signalfds wait.Queue    // readers of signalfds
+	inode     uint64        // the last number given to a pipe or socket
+	xstate    *sigframe.CPU // the extended state guests have; nil until a signal needs it
+	buffers   [][]byte      // scratch memory of calls, each of chunk bytes
 
 	handler     Handler // nil: the table, called directly
 	unsupported map[string]int

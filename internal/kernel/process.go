@@ -17,9 +17,10 @@ type Process struct {
 	leader  *Task
 	threads []*Task // alive, in order of birth
 
-	parent   *Process
-	children []*Process
-	group    *ProcessGroup
+	parent       *Process
+	parentThread *Task // the thread of parent's that is told of as the parent
+	children     []*Process
+	group        *ProcessGroup
 
 	sig     *sigHandlers
 	pending sigQueue // shared by the threads
@@ -104,6 +105,17 @@ func (pt *pidTable) alloc() (int, error) {
 
 func (pt *pidTable) count() int { return len(pt.tasks) }
 
+// countUser is how many tasks a user has.
+func (pt *pidTable) countUser(uid uint32) int {
+	n := 0
+	for _, t := range pt.tasks {
+		if t.cred.UID == uid {
+			n++
+		}
+	}
+	return n
+}
+
 // processes returns all processes, by number.
 func (pt *pidTable) processes() []*Process {
 	ps := make([]*Process, 0, len(pt.procs))
@@ -179,9 +191,12 @@ func (p *Process) setParent(parent *Process) {
 	if p.parent != nil {
 		p.parent.children = slices.DeleteFunc(p.parent.children, func(q *Process) bool { return q == p })
 	}
-	p.parent = parent
+	p.parent, p.parentThread = parent, nil
 	if parent != nil {
 		parent.children = append(parent.children, p)
+		if len(parent.threads) > 0 {
+			p.parentThread = parent.threads[0]
+		}
 	}
 }
 
@@ -211,14 +226,11 @@ func (t *Task) exit(code int) {
 		return
 	}
 	t.exited = true
-	last := len(p.threads) == 1
+	t.retarget()
 	if t == p.leader && !p.groupExit {
 		p.exitCode = code
 	}
 	t.exitFutexes()
-	if last {
-		p.stopTimers()
-	}
 	t.releaseVfork()
 	t.detachMM()
 	if t.files != nil {
@@ -236,17 +248,45 @@ func (t *Task) exit(code int) {
 	}
 	t.pending.clear()
 	p.threads = slices.DeleteFunc(p.threads, func(o *Task) bool { return o == t })
+	// Only now: other threads may have gone while this one let go of files.
+	last := len(p.threads) == 0
 	if t != p.leader {
 		delete(t.k.pids.tasks, t.tid)
 	}
 	t.k.taskGone(t)
 	if last {
 		p.end(t)
-	} else if len(p.threads) == 1 {
+	} else {
+		p.threadEnded(t)
+	}
+	t.state = dead // at the very end: letting go of files may sleep
+}
+
+// threadEnded does what it means to the rest that a thread, not the last, has
+// gone.
+func (p *Process) threadEnded(t *Task) {
+	// Its children are another thread's now: parent death signals are
+	// about threads, prctl(2).
+	for _, c := range p.children {
+		if c.parentThread == t {
+			c.parentThread = p.threads[0]
+			c.parentDied(p)
+		}
+	}
+	if len(p.threads) == 1 {
 		// An exec waits for the others to go.
 		p.threads[0].Wakeup()
 	}
-	t.state = dead // at the very end: letting go of files may sleep
+}
+
+// parentDied sends the signal that PR_SET_PDEATHSIG asked for.
+func (p *Process) parentDied(parent *Process) {
+	if p.deathSignal != 0 && !p.zombie {
+		i := sigInfo{Signo: int32(p.deathSignal), Code: siUser}
+		i.put32(0, uint32(parent.pid))
+		i.put32(4, parent.leader.cred.UID)
+		p.k.sendProcess(p, i)
+	}
 }
 
 // end makes the process a zombie: t, its last thread, is going.
@@ -256,6 +296,7 @@ func (p *Process) end(t *Task) {
 		p.exe.Unref(t)
 		p.exe = nil
 	}
+	p.stopTimers()
 	p.zombie = true
 	p.stopSignal = 0
 	p.pending.clear()
@@ -272,16 +313,16 @@ func (p *Process) end(t *Task) {
 		g := c.group
 		was := g != nil && g.orphaned()
 		c.setParent(reaper)
-		if c.deathSignal != 0 && !c.zombie {
-			c.kill(c.deathSignal)
-		}
+		c.exitSignal = int(unix.SIGCHLD)
+		c.parentDied(p)
 		if c.zombie {
 			c.notifyParent()
 		} else if !was && g.orphaned() && g.hasStopped() {
 			g.hangUp()
 		}
 	}
-	if g := p.group; g.hasStopped() && g.orphaned() {
+	// So is its own group, if p was what tied it to the session.
+	if g, o := p.group, p.parent; o != nil && o.group != nil && o.group != g && o.group.session == g.session && g.hasStopped() && g.orphaned() {
 		g.hangUp()
 	}
 	p.ended.Wake(wait.Readable)
@@ -311,7 +352,7 @@ func (p *Process) notifyParent() {
 		a := &parent.sig.actions[unix.SIGCHLD]
 		auto = a.Handler == sigIgn || a.Flags&saNoCldWait != 0
 	}
-	if p.exitSignal != 0 {
+	if p.exitSignal > 0 && p.exitSignal <= numSignals {
 		if a := &parent.sig.actions[p.exitSignal]; !(p.exitSignal == int(unix.SIGCHLD) && a.Handler == sigIgn) {
 			parent.k.sendProcess(parent, p.childInfo())
 		}

@@ -128,6 +128,15 @@ func (q *sigQueue) take(set sigset) (sigInfo, bool) {
 	return i, true
 }
 
+// remove removes the signals that match.
+func (q *sigQueue) remove(match func(*sigInfo) bool) {
+	q.list = slices.DeleteFunc(q.list, func(i sigInfo) bool { return match(&i) })
+	q.set = 0
+	for n := range q.list {
+		q.set |= bit(int(q.list[n].Signo))
+	}
+}
+
 // drop removes all pending signals in set.
 func (q *sigQueue) drop(set sigset) {
 	if q.set&set == 0 {
@@ -135,6 +144,18 @@ func (q *sigQueue) drop(set sigset) {
 	}
 	q.set &^= set
 	q.list = slices.DeleteFunc(q.list, func(i sigInfo) bool { return set.has(int(i.Signo)) })
+}
+
+// dequeue takes the next signal of set that is pending for the task.
+func (t *Task) dequeue(set sigset) (sigInfo, bool) {
+	i, ok := t.pending.take(set)
+	if !ok {
+		i, ok = t.p.pending.take(set)
+	}
+	if ok && i.Code == siTimer {
+		t.p.posixTimers.delivered(&i)
+	}
+	return i, ok
 }
 
 // signalPending reports whether there is a signal to deliver, or a stop.
@@ -177,8 +198,8 @@ func (k *Kernel) prepare(p *Process, t *Task, sig int) bool {
 	return false
 }
 
-// maxQueued bounds the real-time signals a process may have pending
-// (RLIMIT_SIGPENDING is checked by the calls that queue).
+// maxQueued bounds the real-time signals a process may have pending, whatever
+// its RLIMIT_SIGPENDING; see tooManyQueued.
 const maxQueued = 1 << 16
 
 // sendProcess sends a signal to a process: any thread that does not block it
@@ -199,26 +220,21 @@ func (k *Kernel) sendProcess(p *Process, i sigInfo) {
 		return
 	}
 	k.wakeSignalfd(p)
-	// Wake one that can take it: one that waits for it, the leader, anyone.
+	// Wake one that can take it: the leader, or the first.
 	var best *Task
 	for _, t := range p.threads {
-		if t.exited {
-			continue
-		}
-		if t.sigWanted.has(sig) {
+		if t.takes(sig) && (best == nil || t == p.leader) {
 			best = t
-			break
-		}
-		if !t.sigmask.has(sig) && (best == nil || best.state != blocked && t.state == blocked) {
-			best = t
-			if t == p.leader {
-				continue
-			}
 		}
 	}
 	if best != nil {
 		best.signalArrived(sig)
 	}
+}
+
+// takes reports whether the task would take sig if it came now.
+func (t *Task) takes(sig int) bool {
+	return !t.dying && !t.exited && (!t.sigmask.has(sig) || t.sigWanted.has(sig))
 }
 
 // sendTask sends a signal to one thread.
@@ -279,8 +295,8 @@ func (t *Task) retarget() {
 		sig := s.first()
 		s &^= bit(sig)
 		for _, o := range t.p.threads {
-			if o != t && !o.exited && !o.sigmask.has(sig) {
-				o.interrupt()
+			if o != t && o.takes(sig) {
+				o.signalArrived(sig)
 				break
 			}
 		}
@@ -332,7 +348,7 @@ func (p *Process) tellParent(code int32, sig int) {
 		return
 	}
 	a := &parent.sig.actions[unix.SIGCHLD]
-	if a.Flags&saNoCldStop == 0 {
+	if a.Flags&saNoCldStop == 0 && a.Handler != sigIgn {
 		p.k.sendProcess(parent, p.childSignal(int(unix.SIGCHLD), code, int32(sig)))
 	}
 	parent.childWait.Wake(wait.Readable)
@@ -379,10 +395,7 @@ func (t *Task) doWork() bool {
 // builds, or none is left. false: look at the task's state again.
 func (t *Task) deliver() bool {
 	for {
-		i, ok := t.pending.take(^t.sigmask)
-		if !ok {
-			i, ok = t.p.pending.take(^t.sigmask)
-		}
+		i, ok := t.dequeue(^t.sigmask)
 		if !ok {
 			return true
 		}
@@ -473,10 +486,9 @@ func (t *Task) takeFault(ev machine.Event) {
 		t.minflt++
 		return
 	}
-	t.fault = nil
 	if h := t.p.sig.actions[ev.Signal].Handler; h != sigDfl && h != sigIgn {
 		if fi, err := t.th.FaultInfo(ev.Signal); err == nil {
-			t.fault = &fi
+			t.fault = fi
 		}
 	}
 	t.force(faultSignal(ev.Signal, ev.Code, ev.Addr))

@@ -123,10 +123,7 @@ func (s *signalFD) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, e
 	}
 	n := 0
 	for n+size <= len(p) {
-		i, ok := t.pending.take(s.set)
-		if !ok {
-			i, ok = t.p.pending.take(s.set)
-		}
+		i, ok := t.dequeue(s.set)
 		if !ok {
 			break
 		}

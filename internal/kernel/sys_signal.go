@@ -3,7 +3,6 @@ package kernel
 import (
 	"slices"
 
-	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
 )
@@ -101,6 +100,7 @@ func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[
 	}
 	s &^= unblockable
 	var deadline int64
+	poll := false
 	if timeout != 0 {
 		ts, err := timeout.In(t)
 		if err != nil {
@@ -110,21 +110,18 @@ func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[
 			return 0, unix.EINVAL
 		}
 		deadline = t.deadlineIn(ts)
+		poll = ts.Sec == 0 && ts.Nsec == 0
 	}
-	take := func() (sigInfo, bool) {
-		i, ok := t.pending.take(s)
-		if !ok {
-			i, ok = t.p.pending.take(s)
-		}
-		return i, ok
-	}
-	i, ok := take()
+	i, ok := t.dequeue(s)
 	if !ok {
+		if poll {
+			return 0, unix.EAGAIN
+		}
 		t.sigWanted = s
 		var err error
 		for !ok && err == nil {
 			err = t.Sleep(deadline)
-			i, ok = take()
+			i, ok = t.dequeue(s)
 		}
 		t.sigWanted = 0
 		if !ok {
@@ -137,13 +134,13 @@ func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[
 	return int(i.Signo), info.Put(t, i)
 }
 
-// queueInfo checks a siginfo that a program made up.
-func (t *Task) queueInfo(pid int32, sig int32, info Ptr[sigInfo]) (sigInfo, error) {
+// queueInfo checks a siginfo that a program made up for a thread.
+func (t *Task) queueInfo(tid int32, sig int32, info Ptr[sigInfo]) (sigInfo, error) {
 	i, err := info.In(t)
 	if err != nil {
 		return i, err
 	}
-	if (i.Code >= 0 || i.Code == siTkill) && int(pid) != t.p.pid {
+	if (i.Code >= 0 || i.Code == siTkill) && int(tid) != t.tid {
 		return i, unix.EPERM
 	}
 	i.Signo = sig
@@ -166,7 +163,7 @@ func sysRtTgsigqueueinfo(t *Task, tgid, tid, sig int32, info Ptr[sigInfo]) error
 	if tgid <= 0 || tid <= 0 {
 		return unix.EINVAL
 	}
-	i, err := t.queueInfo(tgid, sig, info)
+	i, err := t.queueInfo(tid, sig, info)
 	if err != nil {
 		return err
 	}
@@ -201,40 +198,6 @@ func (t *Task) sleepForSignal() error {
 
 func sysPause(t *Task) error { return t.sleepForSignal() }
 
-func sysSigaltstack(t *Task, set, old Ptr[abi.StackT]) error {
-	sp := t.th.Regs().Rsp
-	was := t.altstack.stackT(sp)
-	if set != 0 {
-		s, err := set.In(t)
-		if err != nil {
-			return err
-		}
-		if err := t.setAltStack(s, sp); err != nil {
-			return err
-		}
-	}
-	return old.Put(t, was)
-}
-
-func (t *Task) setAltStack(s abi.StackT, sp uint64) error {
-	if t.altstack.on(sp) {
-		return unix.EPERM
-	}
-	mode := s.Flags &^ ssAutoDisarm
-	if mode != 0 && mode != ssOnStack && mode != ssDisable {
-		return unix.EINVAL
-	}
-	if mode == ssDisable {
-		t.altstack = altStack{}
-		return nil
-	}
-	if s.Size < minSigStack {
-		return unix.ENOMEM
-	}
-	t.altstack = altStack{sp: s.Sp, size: s.Size, flags: s.Flags & ssAutoDisarm}
-	return nil
-}
-
 // mayKill reports whether t may signal p, kill(2).
 func (t *Task) mayKill(p *Process, sig int32) bool {
 	if p == t.p || p.leader == nil {
@@ -245,6 +208,20 @@ func (t *Task) mayKill(p *Process, sig int32) bool {
 		c.Has(unix.CAP_KILL) || sig == int32(unix.SIGCONT) && p.group != nil && t.p.session() == p.session()
 }
 
+// tooManyQueued reports whether RLIMIT_SIGPENDING keeps a real-time signal
+// from p: one that has something to tell is not to be lost. The limit counts
+// here what the process has pending, not all of its user's.
+func (t *Task) tooManyQueued(p *Process, i sigInfo) bool {
+	if i.Signo < 32 || i.Code == siUser {
+		return false
+	}
+	n := uint64(p.pending.count())
+	for _, o := range p.threads {
+		n += uint64(o.pending.count())
+	}
+	return n >= min(p.limits[unix.RLIMIT_SIGPENDING].Cur, maxQueued)
+}
+
 // sendTo signals a process if t may; signal 0 only asks.
 func (t *Task) sendTo(p *Process, i sigInfo) error {
 	if i.Signo < 0 || i.Signo > numSignals {
@@ -253,6 +230,9 @@ func (t *Task) sendTo(p *Process, i sigInfo) error {
 	if !t.mayKill(p, i.Signo) {
 		return unix.EPERM
 	}
+	if t.tooManyQueued(p, i) {
+		return unix.EAGAIN
+	}
 	if i.Signo != 0 {
 		t.k.sendProcess(p, i)
 	}
@@ -260,9 +240,6 @@ func (t *Task) sendTo(p *Process, i sigInfo) error {
 }
 
 func sysKill(t *Task, pid, sig int32) error {
-	if sig < 0 || sig > numSignals {
-		return unix.EINVAL
-	}
 	i := t.userSignal(int(sig), siUser)
 	pt := &t.k.pids
 	switch {
@@ -337,6 +314,9 @@ func (t *Task) sendThread(tgid, tid int32, i sigInfo) error {
 	}
 	if !t.mayKill(o.p, i.Signo) {
 		return unix.EPERM
+	}
+	if t.tooManyQueued(o.p, i) {
+		return unix.EAGAIN
 	}
 	if i.Signo != 0 {
 		t.k.sendTask(o, i)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -43,8 +44,8 @@ type Task struct {
 	hasOld    bool
 	pending   sigQueue
 	sigWanted sigset // what sigtimedwait waits for
-	altstack  altStack
-	fault     *machine.FaultInfo // of the fault being delivered
+	altstack  abi.StackT
+	fault     machine.FaultInfo // of the last fault with a handler; frames show it
 
 	// Work to be done before guest code runs again.
 	work      bool
@@ -67,7 +68,6 @@ type Task struct {
 	robustLen  uint64
 	vforkDone  *wait.Queue
 	vforked    bool
-	parentTID  int
 
 	// Accounting.
 	started      int64

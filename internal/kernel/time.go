@@ -77,26 +77,45 @@ func (t *Task) readClock(clock int32) (int64, error) {
 	if clock >= 0 {
 		return 0, unix.EINVAL
 	}
-	// A CPU-time clock: the number is the complement of a process's or,
-	// with bit 2, a thread's; 0 is the caller's.
-	id := int(^(clock >> 3))
-	if clock&4 != 0 {
-		o := t
-		if id != 0 {
-			if o = t.k.pids.tasks[id]; o == nil || o.p != t.p {
-				return 0, unix.EINVAL
-			}
-		}
+	o, err := t.cpuClock(clock)
+	switch {
+	case err != nil:
+		return 0, err
+	case o != nil:
 		u := o.usage()
 		return u.utime + u.stime, nil
+	case clock>>3 == -1:
+		return t.p.cpuTime(), nil
 	}
-	p := t.p
-	if id != 0 {
-		if p = t.k.pids.procs[id]; p == nil {
-			return 0, unix.EINVAL
+	return t.k.pids.procs[int(^(clock >> 3))].cpuTime(), nil
+}
+
+// cpuClock finds what a clock of CPU time counts: a thread, or with nil a
+// process. The clock's number is the complement of the process's or, with bit
+// 2, the thread's; 0 is the caller's.
+func (t *Task) cpuClock(clock int32) (*Task, error) {
+	switch clock {
+	case unix.CLOCK_PROCESS_CPUTIME_ID:
+		return nil, nil
+	case unix.CLOCK_THREAD_CPUTIME_ID:
+		return t, nil
+	}
+	id := int(^(clock >> 3))
+	switch {
+	case clock&3 == 3:
+		return nil, unix.EINVAL
+	case clock&4 == 0:
+		if id != 0 && t.k.pids.procs[id] == nil {
+			return nil, unix.EINVAL
 		}
+		return nil, nil
+	case id == 0:
+		return t, nil
 	}
-	return p.cpuTime(), nil
+	if o := t.k.pids.tasks[id]; o != nil && o.p == t.p {
+		return o, nil
+	}
+	return nil, unix.EINVAL
 }
 
 func sysClockGettime(t *Task, clock int32, v Ptr[unix.Timespec]) error {
@@ -189,11 +208,13 @@ func sysNanosleep(t *Task, v, left Ptr[unix.Timespec]) error {
 
 func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) error {
 	switch clock {
-	case unix.CLOCK_THREAD_CPUTIME_ID, unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_MONOTONIC_COARSE:
+	case unix.CLOCK_THREAD_CPUTIME_ID:
 		return unix.EINVAL
+	case unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_MONOTONIC_COARSE:
+		return unix.EOPNOTSUPP
 	}
-	if !validClock(clock) {
-		return unix.EINVAL
+	if _, err := t.readClock(clock); err != nil {
+		return err
 	}
 	ts, err := v.In(t)
 	if err != nil {
@@ -203,7 +224,7 @@ func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) 
 		return unix.EINVAL
 	}
 	if clock == unix.CLOCK_PROCESS_CPUTIME_ID || clock < 0 {
-		return unix.EOPNOTSUPP
+		return t.sleepCPU(clock, flags, ts, left)
 	}
 	if flags&unix.TFD_TIMER_ABSTIME == 0 {
 		return t.nanosleep(t.deadlineIn(ts), left)
@@ -216,6 +237,49 @@ func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) 
 		return wait.ErrInterruptedNoHand
 	}
 	return nil
+}
+
+// sleepCPU sleeps until a clock of CPU time says so. What it counts goes on no
+// faster than all CPUs together, so that is when to look again.
+func (t *Task) sleepCPU(clock, flags int32, ts unix.Timespec, left Ptr[unix.Timespec]) error {
+	if o, _ := t.cpuClock(clock); o == t {
+		return unix.EINVAL // it would never wake
+	}
+	at := saturated(ts)
+	abs := flags&unix.TFD_TIMER_ABSTIME != 0
+	if !abs {
+		now, err := t.readClock(clock)
+		if err != nil {
+			return err
+		}
+		at = addSaturated(now, at)
+	}
+	return t.sleepCPUUntil(clock, at, abs, left)
+}
+
+func (t *Task) sleepCPUUntil(clock int32, at int64, abs bool, left Ptr[unix.Timespec]) error {
+	for {
+		now, err := t.readClock(clock)
+		if err != nil {
+			return nil // what it counted has ended
+		}
+		if now >= at {
+			return nil
+		}
+		rest := at - now
+		pause := max(rest/int64(len(t.k.cpus)), int64(tick))
+		if err := t.sleepUntil(addSaturated(t.k.clock.Monotonic(), pause)); err == nil {
+			continue
+		}
+		if abs {
+			return wait.ErrInterruptedNoHand
+		}
+		if err := left.Put(t, unix.NsecToTimespec(rest)); err != nil {
+			return err
+		}
+		t.resume = func(t *Task) (uint64, error) { return 0, t.sleepCPUUntil(clock, at, false, left) }
+		return &wait.Interrupted{Kind: wait.RestartBlock}
+	}
 }
 
 func sysGettimeofday(t *Task, tv Ptr[unix.Timeval], tz Ptr[[2]int32]) error {

@@ -54,6 +54,14 @@ const (
 	wClone    = 0x80000000
 )
 
+func (t *Task) waitFor(options int32) waitFor {
+	w := waitFor{options: int(uint32(options))}
+	if w.options&wNoThread != 0 {
+		w.thread = t
+	}
+	return w
+}
+
 // wait waits for a child's change of state. A nil result is WNOHANG's.
 func (t *Task) wait(w waitFor) (*waited, error) {
 	var found *waited
@@ -63,7 +71,7 @@ func (t *Task) wait(w waitFor) (*waited, error) {
 	for {
 		any := false
 		for _, c := range t.p.children {
-			if !w.match(c) || !w.kind(c) {
+			if !w.match(c) || !w.kind(c) || w.thread != nil && c.parentThread != w.thread {
 				continue
 			}
 			any = true
@@ -97,7 +105,8 @@ func (w *waitFor) kind(c *Process) bool {
 }
 
 func (t *Task) waitOne(w waitFor, c *Process) *waited {
-	r := &waited{pid: c.pid}
+	r := &waited{pid: c.pid, usage: c.totalUsage()}
+	r.usage.add(c.childrenUsage)
 	if c.leader != nil {
 		r.uid = int(c.leader.cred.UID)
 	}
@@ -109,23 +118,19 @@ func (t *Task) waitOne(w waitFor, c *Process) *waited {
 		}
 		r.ws = c.exitCode
 		r.code, r.status = childStatus(c.exitCode)
-		r.usage = c.totalUsage()
 		if !keep {
 			t.p.childrenUsage.add(r.usage)
-			t.p.childrenUsage.add(c.childrenUsage)
 			c.reap()
 		}
 	case c.stopSignal != 0 && !c.stopReported && w.options&unix.WSTOPPED != 0:
 		r.ws = c.stopSignal<<8 | 0x7f
 		r.code, r.status = cldStopped, int32(c.stopSignal)
-		r.usage = c.totalUsage()
 		if !keep {
 			c.stopReported = true
 		}
 	case c.continued && w.options&unix.WCONTINUED != 0:
 		r.ws = 0xffff
 		r.code, r.status = cldContinued, int32(unix.SIGCONT)
-		r.usage = c.totalUsage()
 		if !keep {
 			c.continued = false
 		}
@@ -140,7 +145,7 @@ func sysWait4(t *Task, pid int32, status Ptr[int32], options int32, ru Ptr[unix.
 	if uint32(options)&^uint32(known)&^wClone != 0 {
 		return 0, unix.EINVAL
 	}
-	w := waitFor{options: int(uint32(options)) | unix.WEXITED}
+	w := t.waitFor(options | unix.WEXITED)
 	switch {
 	case pid == -1<<31:
 		return 0, unix.ESRCH
@@ -177,7 +182,7 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 	if uint32(options)&^uint32(known)&^wClone != 0 || options&(unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED) == 0 {
 		return unix.EINVAL
 	}
-	w := waitFor{options: int(uint32(options))}
+	w := t.waitFor(options)
 	switch idtype {
 	case unix.P_ALL:
 		w.match = func(*Process) bool { return true }
@@ -204,7 +209,7 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 			w.options |= unix.WNOHANG
 			r, err := t.wait(w)
 			if err == nil && r == nil {
-				return unix.EAGAIN
+				err = unix.EAGAIN
 			}
 			return t.putWaitid(r, err, info, ru)
 		}
@@ -215,10 +220,9 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 	return t.putWaitid(r, err, info, ru)
 }
 
-func (t *Task) putWaitid(r *waited, err error, info Addr, ru Ptr[unix.Rusage]) error {
-	if err != nil {
-		return err
-	}
+// putWaitid tells what waitid found. Also when it failed, siginfo is written:
+// with zeros, as Linux does.
+func (t *Task) putWaitid(r *waited, failed error, info Addr, ru Ptr[unix.Rusage]) error {
 	var i sigInfo
 	if r != nil {
 		if ru != 0 {
@@ -233,8 +237,14 @@ func (t *Task) putWaitid(r *waited, err error, info Addr, ru Ptr[unix.Rusage]) e
 		i.put32(8, uint32(r.status))
 	}
 	if info == 0 {
-		return nil
+		return failed
 	}
 	// The call writes only the fields it sets, not all 128 bytes.
-	return t.CopyOut(uint64(info), asBytes(&i)[:28])
+	if err := t.CopyOut(uint64(info), asBytes(&i)[:12]); err != nil {
+		return err
+	}
+	if err := t.CopyOut(uint64(info)+16, asBytes(&i)[16:28]); err != nil {
+		return err
+	}
+	return failed
 }
