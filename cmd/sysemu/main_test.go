@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -18,20 +16,11 @@ func TestMain(m *testing.M) {
 
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:       "testdata",
-		Condition: condition,
+		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": expectStatus,
 		},
 	})
-}
-
-// condition answers the script condition "real": that programs are to be run which need most of the kernel.
-func condition(name string) (bool, error) {
-	if name == "real" {
-		return os.Getenv("SYSEMU_REAL") == "1", nil
-	}
-	return false, fmt.Errorf("unknown condition %q", name)
 }
 
 // expectStatus is the script command "status N PROGRAM ARGS…": runs a program and checks its exit status.

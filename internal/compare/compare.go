@@ -6,11 +6,8 @@
 // The native run follows in the untouched directory.
 //
 // A test binary calls Main from its TestMain, which builds cmd/sysemu once, and then Table or Run.
-// The variable SYSEMU_REAL chooses what "inside" is:
-//
-//	1       sysemu run
-//	self    native again: checks that the cases themselves are deterministic
-//	(unset) the tests are skipped
+// With SYSEMU_COMPARE=self "inside" is native again: that checks that the
+// cases themselves are deterministic.
 package compare
 
 import (
@@ -96,11 +93,8 @@ func keepDescriptors() {
 
 func run(m *testing.M) int {
 	keepDescriptors()
-	switch os.Getenv("SYSEMU_REAL") {
-	case "":
-		return m.Run()
-	case "self":
-		state.self = true
+	if os.Getenv("SYSEMU_COMPARE") == "self" {
+		state.self = true // native against native: is the case itself steady?
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "sysemu-compare")
@@ -187,9 +181,6 @@ func Enabled(t testing.TB) {
 	if testing.Short() {
 		t.Skip("real programs are not run with -short")
 	}
-	if state.sysemu == "" && !state.self {
-		t.Skip("SYSEMU_REAL is not set")
-	}
 }
 
 // Run runs one case both ways and reports every difference.
@@ -198,7 +189,11 @@ func Run(t *testing.T, c Case) {
 	Enabled(t)
 	for _, name := range c.Need {
 		if _, err := lookPath(name); err != nil {
-			t.Skipf("%s is not installed (.ci/run installs what the tests use)", name)
+			missing := t.Skipf
+			if os.Getenv("CI") == "true" {
+				missing = t.Fatalf
+			}
+			missing("%s is not installed (.ci/run installs what the tests use)", name)
 		}
 	}
 	base := t.TempDir()
