@@ -350,7 +350,7 @@ func (s *inetSock) sendTCP(ctx vfs.Context, f *vfs.File, p []byte, flags int) (i
 	if s.peer.dead && len(p) > 0 {
 		// Nobody is there any more: that is known when this has arrived.
 		s.reset()
-		return len(p), nil
+		return min(len(p), s.opt.sndbuf), nil
 	}
 	return s.sendBytes(ctx, p, nil, unix.Ucred{}, pat)
 }
