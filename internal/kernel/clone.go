@@ -168,7 +168,7 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 		n.mm = t.mm
 		n.mm.Users++
 	} else {
-		n.mm = t.mm.Fork()
+		n.mm = t.mm.Fork(t)
 	}
 	n.altstack, n.fault = t.altstack, t.fault
 	if a.flags&(unix.CLONE_VM|unix.CLONE_VFORK) == unix.CLONE_VM {

@@ -128,7 +128,7 @@ func (t *Task) copyInSome(addr uint64, p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if t.mm.Fault(t, t.th, addr+uint64(n)) {
+	if t.space().Fault(t, t.th, addr+uint64(n)) {
 		m, err := t.copyInSome(addr+uint64(n), p[n:])
 		return n + m, err
 	}
@@ -151,7 +151,7 @@ func (t *Task) copyOutSome(addr uint64, p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if t.mm.Fault(t, t.th, addr+uint64(n)) {
+	if t.space().Fault(t, t.th, addr+uint64(n)) {
 		m, err := t.copyOutSome(addr+uint64(n), p[n:])
 		return n + m, err
 	}

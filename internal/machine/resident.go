@@ -33,3 +33,9 @@ func (t *Thread) ForceRead(addr uint64, p []byte) (int, error) {
 func (t *Thread) ForceWrite(addr uint64, p []byte) (int, error) {
 	return ptrace.WriteMemForce(t.pid, addr, p)
 }
+
+// HostMaps is what the host says of the thread's mappings, as /proc/PID/maps
+// has it: for tests of who keeps books of them.
+func (t *Thread) HostMaps() ([]byte, error) {
+	return os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/maps")
+}

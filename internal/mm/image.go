@@ -38,10 +38,12 @@ func (s *Space) MapImage(ctx vfs.Context, th *machine.Thread, file *vfs.File, im
 	for _, g := range im.Mappings[:done] {
 		v := VMA{Start: g.Addr, End: g.Addr + g.Len, Prot: g.Prot, MayWrite: true}
 		if !g.Anonymous {
-			v.File, v.Off = file.Ref(), uint64(g.Off)
+			v.File, v.Off = file, uint64(g.Off)
+			v.hold(ctx)
 		}
-		s.remove(ctx, v.Start, v.End)
+		gone := s.remove(ctx, v.Start, v.End)
 		s.add(ctx, v)
+		drop(ctx, gone)
 	}
 	if err != nil {
 		return err
@@ -72,6 +74,6 @@ func (s *Space) MapStack(ctx vfs.Context, th *machine.Thread, top, used uint64, 
 	if _, err := th.Do(machine.Mmap(start, size, prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE, machine.NoFile, 0)); err != nil {
 		return err
 	}
-	s.add(ctx, VMA{Start: start, End: top, Prot: prot, MayWrite: true, GrowsDown: true, Name: "[stack]"})
+	s.add(ctx, VMA{Start: start, End: top, Prot: prot, MayWrite: true, GrowsDown: true})
 	return nil
 }

@@ -10,28 +10,24 @@ import (
 const (
 	mapSharedValidate = 3
 	mapTypeMask       = 0xf
-	mapDroppable      = 8
 	map32Bit          = 0x40
+	mapAbove4G        = 0x80
 	protSem           = 8
 )
 
+// validated are the flags that MAP_SHARED_VALIDATE knows of: Linux's list of
+// old ones, without MAP_SYNC, which is for persistent memory.
+const validated = mapTypeMask | unix.MAP_FIXED | unix.MAP_ANONYMOUS | unix.MAP_DENYWRITE | unix.MAP_EXECUTABLE |
+	unix.MAP_GROWSDOWN | unix.MAP_LOCKED | unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK |
+	unix.MAP_STACK | unix.MAP_HUGETLB | map32Bit | mapAbove4G | unix.MAP_HUGE_2MB | unix.MAP_HUGE_1GB
+
 // Map serves mmap(2). file is nil for anonymous memory.
 func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot, flags int, file *vfs.File, off uint64) (uint64, error) {
-	kind := flags & mapTypeMask
-	if kind != unix.MAP_SHARED && kind != unix.MAP_PRIVATE && kind != mapSharedValidate {
-		return 0, unix.EINVAL
-	}
 	if size == 0 || off%PageSize != 0 {
 		return 0, unix.EINVAL
 	}
-	if flags&unix.MAP_HUGETLB != 0 {
+	if flags&unix.MAP_HUGETLB != 0 && file == nil {
 		return 0, unix.ENOMEM // none reserved
-	}
-	if kind == mapSharedValidate && flags&unix.MAP_SYNC != 0 {
-		return 0, unix.EOPNOTSUPP
-	}
-	if prot&^(unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC|protSem|unix.PROT_GROWSDOWN|unix.PROT_GROWSUP) != 0 {
-		prot &= unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
 	}
 	prot &= unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
 	size = (size + PageSize - 1) &^ (PageSize - 1)
@@ -44,62 +40,56 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 	if file == nil {
 		off = 0
 	}
-	fixed := flags&(unix.MAP_FIXED|unix.MAP_FIXED_NOREPLACE) != 0
+	hint := addr
+	addr, err := s.place(hint, size, flags, file == nil)
+	if err != nil {
+		return 0, err
+	}
+	if flags&unix.MAP_LOCKED != 0 && s.MaxLock == 0 {
+		return 0, unix.EPERM
+	}
+	kind := flags & mapTypeMask
 	switch {
-	case fixed:
-		if addr%PageSize != 0 {
-			return 0, unix.EINVAL
-		}
-		end, ok := Range(addr, size)
-		if !ok {
-			return 0, unix.ENOMEM
-		}
-		if addr < Bottom {
-			return 0, unix.EPERM
-		}
-		if flags&unix.MAP_FIXED_NOREPLACE != 0 && s.overlaps(addr, end) {
-			return 0, unix.EEXIST
+	case kind == unix.MAP_SHARED, kind == unix.MAP_PRIVATE:
+	case kind == mapSharedValidate && file != nil:
+		if flags&^validated != 0 {
+			return 0, unix.EOPNOTSUPP
 		}
 	default:
-		addr = (addr + PageSize - 1) &^ (PageSize - 1)
-		end, ok := Range(addr, size)
-		switch {
-		case addr >= Bottom && ok && !s.overlaps(addr, end):
-			// the hint is free
-		case flags&map32Bit != 0:
-			var found bool
-			if addr, found = s.gap(size, 0x40000000, 0x80000000, PageSize); !found {
-				return 0, unix.ENOMEM
-			}
-		default:
-			align := uint64(PageSize)
-			if file == nil && size >= 2<<20 && flags&unix.MAP_STACK == 0 {
-				align = 2 << 20 // as Linux does since 6.7: room for huge pages
-				if size%align != 0 {
-					align = PageSize
-				}
-			}
-			var err error
-			if addr, err = s.findRoom(size, align); err != nil {
-				return 0, err
-			}
+		return 0, unix.EINVAL
+	}
+	v := VMA{Prot: prot, Shared: kind != unix.MAP_PRIVATE, MayWrite: true,
+		NoReserve: flags&unix.MAP_NORESERVE != 0, GrowsDown: flags&unix.MAP_GROWSDOWN != 0}
+	if v.GrowsDown && v.Shared {
+		return 0, unix.EINVAL
+	}
+	// Opening the file may sleep: what is free is looked at once more.
+	var host int
+	var key uint64
+	if file != nil {
+		if host, key, err = v.openFile(ctx, file); err != nil {
+			return 0, err
+		}
+		if v.GrowsDown {
+			return 0, unix.EINVAL
+		}
+		if addr, err = s.place(hint, size, flags, false); err != nil {
+			return 0, err
 		}
 	}
 	end := addr + size
-	if s.size+size > s.MaxSize && s.size+size-s.mappedIn(addr, end) > s.MaxSize {
-		return 0, unix.ENOMEM
-	}
-	if len(s.vmas) >= maxMaps {
-		return 0, unix.ENOMEM
-	}
-	v := VMA{Start: addr, End: end, Prot: prot, Shared: kind != unix.MAP_PRIVATE, MayWrite: true,
-		NoReserve: flags&unix.MAP_NORESERVE != 0, GrowsDown: flags&unix.MAP_GROWSDOWN != 0}
-	lock := flags&unix.MAP_LOCKED != 0 || s.lockFuture
-	if lock {
+	v.Start, v.End = addr, end
+	if flags&unix.MAP_LOCKED != 0 || s.lockFuture {
 		if s.locked+size > s.MaxLock {
 			return 0, unix.EAGAIN
 		}
 		v.Locked = true
+	}
+	if old := s.mappedIn(addr, end); !s.mayExpand(&v, size) && (s.Full || old == 0 || !s.mayReplace(&v, addr, end)) {
+		return 0, unix.ENOMEM
+	}
+	if len(s.vmas) >= maxMaps {
+		return 0, unix.ENOMEM
 	}
 	hostFlags := unix.MAP_FIXED | flags&(unix.MAP_NORESERVE|unix.MAP_POPULATE|unix.MAP_NONBLOCK)
 	if v.Shared {
@@ -114,8 +104,7 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 			v.object = new(byte)
 		}
 	} else {
-		var err error
-		if fd, err = s.importFile(ctx, th, &v, file); err != nil {
+		if fd, err = th.CPU().Import(host, key); err != nil {
 			return 0, err
 		}
 		v.File, v.Off = file, off
@@ -123,41 +112,100 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 	if _, err := th.Do(machine.Mmap(addr, size, prot, hostFlags, fd, off)); err != nil {
 		return 0, err
 	}
-	if file != nil {
-		file.Ref()
-	}
-	s.remove(ctx, addr, end)
+	v.hold(ctx)
+	gone := s.remove(ctx, addr, end)
 	s.add(ctx, v)
+	drop(ctx, gone)
 	return addr, nil
 }
 
-// importFile makes file mappable and checks that it may be mapped so.
-func (s *Space) importFile(ctx vfs.Context, th *machine.Thread, v *VMA, file *vfs.File) (int, error) {
+// place chooses where a mapping goes, as mmap's flags and hint say.
+func (s *Space) place(addr, size uint64, flags int, anonymous bool) (uint64, error) {
+	if flags&(unix.MAP_FIXED|unix.MAP_FIXED_NOREPLACE) != 0 {
+		end, ok := Range(addr, size)
+		switch {
+		case !ok:
+			return 0, unix.ENOMEM
+		case addr%PageSize != 0:
+			return 0, unix.EINVAL
+		case addr < Bottom:
+			return 0, unix.EPERM
+		case flags&unix.MAP_FIXED_NOREPLACE != 0 && s.overlaps(addr, end):
+			return 0, unix.EEXIST
+		}
+		return addr, nil
+	}
+	const low, high = 0x40000000, 0x80000000 // of MAP_32BIT
+	if addr &^= PageSize - 1; addr != 0 {
+		addr = max(addr, Bottom)
+		if end, ok := Range(addr, size); ok && s.free(addr, end) && (flags&map32Bit == 0 || end <= high) {
+			return addr, nil
+		}
+	}
+	if flags&map32Bit != 0 {
+		if addr, found := s.gapUp(size, low, high); found {
+			return addr, nil
+		}
+		return 0, unix.ENOMEM
+	}
+	align := uint64(PageSize)
+	if anonymous && size%hugePage == 0 && flags&unix.MAP_STACK == 0 {
+		align = hugePage // as Linux does since 6.7
+	}
+	return s.findRoom(size, align)
+}
+
+const hugePage = 2 << 20
+
+// mayReplace is mayExpand for a mapping that takes the place of what is in
+// [start, end).
+func (s *Space) mayReplace(v *VMA, start, end uint64) bool {
+	var size, data uint64
+	for i := s.index(start); i < len(s.vmas) && s.vmas[i].Start < end; i++ {
+		n := min(s.vmas[i].End, end) - max(s.vmas[i].Start, start)
+		size += n
+		if s.vmas[i].isData() {
+			data += n
+		}
+	}
+	if s.size-size+v.Size() > s.MaxSize {
+		return false
+	}
+	return !v.isData() || s.data-data+v.Size() <= s.MaxData
+}
+
+// openFile checks that file may be mapped as v says, and returns the host's
+// descriptor and what it is known by.
+func (v *VMA) openFile(ctx vfs.Context, file *vfs.File) (fd int, key uint64, err error) {
 	acc := file.Flags & unix.O_ACCMODE
 	if file.Flags&unix.O_PATH != 0 {
-		return 0, unix.EBADF
+		return 0, 0, unix.EBADF
 	}
 	if acc == unix.O_WRONLY {
-		return 0, unix.EACCES
+		return 0, 0, unix.EACCES
 	}
 	if v.Shared && acc != unix.O_RDWR {
 		if v.Prot&unix.PROT_WRITE != 0 {
-			return 0, unix.EACCES
+			return 0, 0, unix.EACCES
 		}
 		v.MayWrite = false
 	}
 	if v.Prot&unix.PROT_EXEC != 0 && noExec(file) {
-		return 0, unix.EPERM
+		return 0, 0, unix.EPERM
+	}
+	if sealer, ok := file.Impl.(vfs.Sealer); ok && v.Shared && v.MayWrite {
+		if seals, err := sealer.Seals(); err == nil && seals&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) != 0 {
+			if v.Prot&unix.PROT_WRITE != 0 {
+				return 0, 0, unix.EPERM
+			}
+			v.MayWrite = false
+		}
 	}
 	m, ok := file.Impl.(vfs.Mmapper)
 	if !ok {
-		return 0, unix.ENODEV
+		return 0, 0, unix.ENODEV
 	}
-	fd, key, err := m.HostFile(ctx, file, v.Shared && v.MayWrite)
-	if err != nil {
-		return 0, err
-	}
-	return th.CPU().Import(fd, key)
+	return m.HostFile(ctx, file, v.Shared && v.MayWrite)
 }
 
 // mappedIn is how many bytes of [start, end) are mapped.
@@ -183,7 +231,7 @@ func (s *Space) Unmap(ctx vfs.Context, th *machine.Thread, addr, size uint64) er
 	if _, err := th.Do(machine.Munmap(addr, end-addr)); err != nil {
 		return err
 	}
-	s.remove(ctx, addr, end)
+	drop(ctx, s.remove(ctx, addr, end))
 	return nil
 }
 
@@ -235,12 +283,18 @@ func (s *Space) Protect(ctx vfs.Context, th *machine.Thread, addr, size uint64, 
 		stop = min(v.End, end)
 	}
 	if stop > addr {
+		if prot&unix.PROT_WRITE != 0 && !s.mayWriteMore(addr, stop) {
+			return unix.ENOMEM
+		}
 		if _, err := th.Do(machine.Mprotect(addr, stop-addr, prot)); err != nil {
 			return err
 		}
-		i, j := s.within(addr, stop)
+		i, j := s.within(ctx, addr, stop)
 		for k := i; k < j; k++ {
-			s.vmas[k].Prot = prot
+			v := &s.vmas[k]
+			s.uncount(v, v.Size())
+			v.Prot = prot
+			s.count(v, v.Size())
 		}
 		s.join(ctx, i, j)
 	}
@@ -253,6 +307,21 @@ func (s *Space) Protect(ctx vfs.Context, th *machine.Thread, addr, size uint64, 
 	return nil
 }
 
+// mayWriteMore reports whether RLIMIT_DATA lets all of [start, end) be
+// writable.
+func (s *Space) mayWriteMore(start, end uint64) bool {
+	var n uint64
+	for i := s.index(start); i < len(s.vmas) && s.vmas[i].Start < end; i++ {
+		v := s.vmas[i]
+		if was := v.isData(); !was {
+			if v.Prot |= unix.PROT_WRITE; v.isData() {
+				n += min(v.End, end) - max(v.Start, start)
+			}
+		}
+	}
+	return n == 0 || s.data <= s.MaxData && n <= s.MaxData-s.data
+}
+
 // SetBrk serves brk(2): it returns the new break, or the old when it cannot be
 // moved.
 func (s *Space) SetBrk(ctx vfs.Context, th *machine.Thread, to uint64) uint64 {
@@ -263,13 +332,15 @@ func (s *Space) SetBrk(ctx vfs.Context, th *machine.Thread, to uint64) uint64 {
 	end := (to + PageSize - 1) &^ (PageSize - 1)
 	switch {
 	case end > old:
-		if to-s.BrkStart > s.MaxData || s.size+end-old > s.MaxSize || s.overlaps(old, end+PageSize) {
+		v := VMA{Start: old, End: end, Prot: unix.PROT_READ | unix.PROT_WRITE, MayWrite: true, Locked: s.lockFuture}
+		if to-s.BrkStart+s.EndData-s.StartData > s.MaxData || !s.mayExpand(&v, end-old) || !s.free(old, end+PageSize) ||
+			v.Locked && s.locked+end-old > s.MaxLock || len(s.vmas) >= maxMaps {
 			return s.Brk
 		}
 		if _, err := th.Do(machine.Mmap(old, end-old, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, machine.NoFile, 0)); err != nil {
 			return s.Brk
 		}
-		s.add(ctx, VMA{Start: old, End: end, Prot: unix.PROT_READ | unix.PROT_WRITE, MayWrite: true, Name: "[heap]"})
+		s.add(ctx, v)
 	case end < old:
 		if s.Unmap(ctx, th, end, old-end) != nil {
 			return s.Brk
@@ -293,26 +364,26 @@ func (s *Space) Fault(ctx vfs.Context, th *machine.Thread, addr uint64) bool {
 		return false
 	}
 	// Some more than needed, as much again as there is: faults are dear.
-	size := min(max(need, 2*v.Size()), s.MaxStack&^(PageSize-1), need+(1<<20))
-	size = max(size, need)
 	low := uint64(Bottom)
 	if i > 0 {
 		low = s.vmas[i-1].End
-		if s.vmas[i-1].Prot != 0 {
+		if s.vmas[i-1].Prot != 0 && !s.vmas[i-1].GrowsDown {
 			low += stackGap
 		}
 	}
-	start := v.End - size
-	if start < low || start > v.End {
+	if page < low || !s.mayExpand(v, v.Start-page) || v.Locked && s.locked+v.Start-page > s.MaxLock {
+		return false
+	}
+	// Some more than needed, as much again as there is: faults are dear.
+	start := v.End - min(max(need, 2*v.Size()), s.MaxStack&^(PageSize-1), need+(1<<20))
+	if start < low || start > page || !s.mayExpand(v, v.Start-start) || v.Locked {
 		start = page
 	}
-	if start < low || s.size+v.Start-start > s.MaxSize {
+	n := v.Start - start
+	if _, err := th.Do(machine.Mmap(start, n, v.Prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE, machine.NoFile, 0)); err != nil {
 		return false
 	}
-	if _, err := th.Do(machine.Mmap(start, v.Start-start, v.Prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE, machine.NoFile, 0)); err != nil {
-		return false
-	}
-	s.size += v.Start - start
+	s.count(v, n)
 	v.Start = start
 	return true
 }

@@ -24,6 +24,15 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 	if flags&unix.MREMAP_DONTUNMAP != 0 && oldSize != newSize {
 		return 0, unix.EINVAL
 	}
+	if flags&unix.MREMAP_FIXED != 0 {
+		toEnd, ok := Range(to, newSize)
+		if to%PageSize != 0 || !ok || to < end && old < toEnd {
+			return 0, unix.EINVAL
+		}
+		if to < Bottom {
+			return 0, unix.EPERM
+		}
+	}
 	v := s.Find(old)
 	if v == nil {
 		return 0, unix.EFAULT
@@ -31,23 +40,36 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 	if oldSize == 0 && !v.Shared {
 		return 0, unix.EINVAL
 	}
-	if end > v.End || v.fixed {
+	if v.fixed {
 		return 0, unix.EFAULT
 	}
-	if newSize > oldSize && s.size+newSize-oldSize > s.MaxSize {
-		return 0, unix.ENOMEM
-	}
 	if flags&(unix.MREMAP_FIXED|unix.MREMAP_DONTUNMAP) == 0 && oldSize != 0 {
+		// These may span mappings.
 		switch {
 		case newSize == oldSize:
 			return old, nil
 		case newSize < oldSize:
 			return old, s.Unmap(ctx, th, old+newSize, oldSize-newSize)
 		}
+	}
+	if end > v.End {
+		return 0, unix.EFAULT
+	}
+	more := newSize - min(oldSize, newSize)
+	if flags&unix.MREMAP_DONTUNMAP != 0 {
+		more = newSize
+	}
+	if more > 0 && v.Locked && s.locked+more > s.MaxLock {
+		return 0, unix.EAGAIN
+	}
+	if more > 0 && !s.mayExpand(v, more) {
+		return 0, unix.ENOMEM
+	}
+	if flags&(unix.MREMAP_FIXED|unix.MREMAP_DONTUNMAP) == 0 {
 		grown := old + newSize
-		if end == v.End && grown <= Top && grown > old && !s.overlaps(end, grown) {
+		if oldSize != 0 && end == v.End && grown <= Top && grown > old && !s.overlaps(end, grown) {
 			if _, err := th.Do(machine.Mremap(old, oldSize, newSize, 0, 0)); err == nil {
-				s.size += newSize - oldSize
+				s.count(v, newSize-oldSize)
 				v.End = grown
 				i := s.index(old)
 				s.join(ctx, i, i+1)
@@ -58,12 +80,7 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 			return 0, unix.ENOMEM
 		}
 	}
-	if flags&unix.MREMAP_FIXED != 0 {
-		toEnd, ok := Range(to, newSize)
-		if to%PageSize != 0 || !ok || to < Bottom || to < end && old < toEnd {
-			return 0, unix.EINVAL
-		}
-	} else {
+	if flags&unix.MREMAP_FIXED == 0 {
 		var err error
 		if to, err = s.findRoom(newSize, PageSize); err != nil {
 			return 0, err
@@ -71,20 +88,22 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 	}
 	hostFlags := unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | flags&unix.MREMAP_DONTUNMAP
 	if _, err := th.Do(machine.Mremap(old, oldSize, newSize, hostFlags, to)); err != nil {
+		if flags&unix.MREMAP_FIXED != 0 {
+			// What was there is gone all the same: see to it that it is.
+			s.Unmap(ctx, th, to, newSize)
+		}
 		return 0, err
 	}
 	n := *v
 	n.Off += old - v.Start
-	if n.File != nil {
-		n.File.Ref()
-	}
+	n.hold(ctx)
 	n.Start, n.End = to, to+newSize
-	n.GrowsDown = false
-	s.remove(ctx, to, to+newSize)
+	gone := s.remove(ctx, to, to+newSize)
 	if oldSize != 0 && flags&unix.MREMAP_DONTUNMAP == 0 {
-		s.remove(ctx, old, old+oldSize)
+		gone = append(gone, s.remove(ctx, old, old+oldSize)...)
 	}
 	s.add(ctx, n)
+	drop(ctx, gone)
 	return to, nil
 }
 
@@ -119,7 +138,7 @@ func (s *Space) Advise(ctx vfs.Context, th *machine.Thread, addr, size uint64, a
 		}
 		switch advice {
 		case unix.MADV_DONTFORK, unix.MADV_DOFORK, unix.MADV_WIPEONFORK, unix.MADV_KEEPONFORK:
-			i, j := s.within(addr, end)
+			i, j := s.within(ctx, addr, end)
 			for k := i; k < j; k++ {
 				v := &s.vmas[k]
 				switch advice {
@@ -172,17 +191,12 @@ func (s *Space) Lock(ctx vfs.Context, th *machine.Thread, addr, size uint64, loc
 	if lock && s.locked+end-addr > s.MaxLock {
 		return unix.ENOMEM
 	}
-	i, j := s.within(addr, end)
+	i, j := s.within(ctx, addr, end)
 	for k := i; k < j; k++ {
 		v := &s.vmas[k]
-		if v.Locked != lock {
-			v.Locked = lock
-			if lock {
-				s.locked += v.Size()
-			} else {
-				s.locked -= v.Size()
-			}
-		}
+		s.uncount(v, v.Size())
+		v.Locked = lock
+		s.count(v, v.Size())
 	}
 	s.join(ctx, i, j)
 	if !s.covered(addr, end) {

@@ -40,12 +40,58 @@ type VMA struct {
 	File       *vfs.File // nil: anonymous
 	object     *byte     // stands for shared anonymous memory, whoever maps it
 	Off        uint64    // of Start in File
-	Name       string    // "[heap]" and so on
+	Name       string    // "[heap]" and so on; set by All but for the vDSO
 	fixed      bool      // the vDSO: not the guest's to split
 }
 
 // Size is the mapping's length in bytes.
 func (v *VMA) Size() uint64 { return v.End - v.Start }
+
+// isData reports whether RLIMIT_DATA counts the mapping.
+func (v *VMA) isData() bool {
+	return v.Prot&unix.PROT_WRITE != 0 && !v.Shared && !v.GrowsDown && !v.fixed
+}
+
+// Attacher is a file's Impl that wants to know of its mappings: System V
+// shared memory counts them.
+type Attacher interface {
+	Attach(ctx vfs.Context)
+	Detach(ctx vfs.Context)
+}
+
+// hold takes v's reference to its file: every mapping in the books has one.
+func (v *VMA) hold(ctx vfs.Context) {
+	f := v.File
+	if f == nil {
+		return
+	}
+	f.Ref()
+	if v.Shared && v.MayWrite {
+		if e := f.Extra(); e != nil {
+			e.WritableMaps++
+		}
+	}
+	if a, ok := f.Impl.(Attacher); ok {
+		a.Attach(ctx)
+	}
+}
+
+// drop gives it back. v is out of the books: letting go of a file may sleep.
+func (v *VMA) drop(ctx vfs.Context) {
+	f := v.File
+	if f == nil {
+		return
+	}
+	if v.Shared && v.MayWrite {
+		if e := f.Extra(); e != nil {
+			e.WritableMaps--
+		}
+	}
+	if a, ok := f.Impl.(Attacher); ok {
+		a.Detach(ctx)
+	}
+	f.Unref(ctx)
+}
 
 // Space is a guest's address space.
 type Space struct {
@@ -63,7 +109,11 @@ type Space struct {
 	BrkStart uint64
 	Brk      uint64
 
+	// Full says that the machine has no memory left: nothing may grow.
+	Full bool
+
 	size       uint64 // sum of all mappings, bytes
+	data       uint64 // of those that isData, bytes
 	locked     uint64
 	lockFuture bool
 
@@ -92,10 +142,56 @@ func (s *Space) Locked() uint64 { return s.locked }
 // All calls f for every mapping in order of address.
 func (s *Space) All(f func(v *VMA) bool) {
 	for i := range s.vmas {
-		if !f(&s.vmas[i]) {
+		v := &s.vmas[i]
+		if !v.fixed {
+			v.Name = s.nameOf(v)
+		}
+		if !f(v) {
 			return
 		}
 	}
+}
+
+// nameOf tells the heap and the stack from other anonymous memory.
+func (s *Space) nameOf(v *VMA) string {
+	switch {
+	case v.File != nil || v.Shared:
+	case v.Start < s.Brk && v.End > s.BrkStart:
+		return "[heap]"
+	case v.Start <= s.StartStack && v.End >= s.StartStack:
+		return "[stack]"
+	}
+	return ""
+}
+
+// count puts n bytes more of v into the sums; the caller takes v as it is.
+func (s *Space) count(v *VMA, n uint64) {
+	s.size += n
+	if v.Locked {
+		s.locked += n
+	}
+	if v.isData() {
+		s.data += n
+	}
+}
+
+// uncount is count taken back.
+func (s *Space) uncount(v *VMA, n uint64) {
+	s.size -= n
+	if v.Locked {
+		s.locked -= n
+	}
+	if v.isData() {
+		s.data -= n
+	}
+}
+
+// mayExpand reports whether the limits leave room for n more bytes like v.
+func (s *Space) mayExpand(v *VMA, n uint64) bool {
+	if s.Full || s.size > s.MaxSize || n > s.MaxSize-s.size {
+		return false
+	}
+	return !v.isData() || s.data <= s.MaxData && n <= s.MaxData-s.data
 }
 
 // index is that of the first mapping that ends above addr.
@@ -153,32 +249,59 @@ const stackGap = 256 * PageSize
 // gap finds room for size bytes below top, at or above bottom, from the top
 // downwards. align is a power of two.
 func (s *Space) gap(size, bottom, top, align uint64) (uint64, bool) {
-	if size > top-bottom {
-		return 0, false
-	}
-	end := top
-	for i := s.index(top) - 1; ; i-- {
-		// A mapping that reaches over top bounds it.
-		if i+1 < len(s.vmas) && s.vmas[i+1].Start < end {
-			end = s.vmas[i+1].Start
-			if s.vmas[i+1].GrowsDown {
-				end -= min(end, stackGap)
-			}
+	for i := s.index(top); top > bottom; i-- {
+		// The gap below mapping i, or below top.
+		end := top
+		if i < len(s.vmas) {
+			end = min(end, s.vmas[i].low())
 		}
 		low := bottom
-		if i >= 0 {
-			low = max(low, s.vmas[i].End)
+		if i > 0 {
+			low = max(low, s.vmas[i-1].End)
 		}
 		if end > low && end-low >= size {
 			if addr := (end - size) &^ (align - 1); addr >= low {
 				return addr, true
 			}
 		}
-		if i < 0 || low == bottom {
-			return 0, false
+		if low == bottom {
+			break
 		}
-		end = min(end, s.vmas[i].Start)
 	}
+	return 0, false
+}
+
+// gapUp is gap from the bottom upwards.
+func (s *Space) gapUp(size, bottom, top uint64) (uint64, bool) {
+	low := bottom
+	for i := s.index(bottom); low < top; i++ {
+		end := top
+		if i < len(s.vmas) {
+			end = min(end, s.vmas[i].low())
+		}
+		if end > low && end-low >= size {
+			return low, true
+		}
+		if i == len(s.vmas) {
+			break
+		}
+		low = max(low, s.vmas[i].End)
+	}
+	return 0, false
+}
+
+// low is how far down others must stay away from the mapping.
+func (v *VMA) low() uint64 {
+	if v.GrowsDown {
+		return v.Start - min(v.Start, stackGap)
+	}
+	return v.Start
+}
+
+// free reports whether [start, end) is free for who did not insist on it.
+func (s *Space) free(start, end uint64) bool {
+	i := s.index(start)
+	return i == len(s.vmas) || s.vmas[i].low() >= end
 }
 
 // findRoom chooses where a mapping goes that may go anywhere.
@@ -193,7 +316,7 @@ func (s *Space) findRoom(size, align uint64) (uint64, error) {
 }
 
 // split makes addr a border between mappings.
-func (s *Space) split(addr uint64) {
+func (s *Space) split(ctx vfs.Context, addr uint64) {
 	i := s.index(addr)
 	if i == len(s.vmas) || s.vmas[i].Start >= addr {
 		return
@@ -201,22 +324,16 @@ func (s *Space) split(addr uint64) {
 	upper := s.vmas[i]
 	upper.Start = addr
 	upper.Off += addr - s.vmas[i].Start
-	if upper.File != nil {
-		upper.File.Ref()
-	}
-	if upper.GrowsDown {
-		s.vmas[i].GrowsDown = true
-		upper.GrowsDown = false
-	}
+	upper.hold(ctx)
 	s.vmas[i].End = addr
 	s.vmas = slices.Insert(s.vmas, i+1, upper)
 }
 
 // within returns the indexes [i, j) of the mappings inside [start, end), with
 // borders made at both.
-func (s *Space) within(start, end uint64) (i, j int) {
-	s.split(start)
-	s.split(end)
+func (s *Space) within(ctx vfs.Context, start, end uint64) (i, j int) {
+	s.split(ctx, start)
+	s.split(ctx, end)
 	i = s.index(start)
 	j = i
 	for j < len(s.vmas) && s.vmas[j].Start < end {
@@ -225,33 +342,32 @@ func (s *Space) within(start, end uint64) (i, j int) {
 	return i, j
 }
 
-// remove takes [start, end) out of the books.
-func (s *Space) remove(ctx vfs.Context, start, end uint64) {
-	i, j := s.within(start, end)
-	var files []*vfs.File
+// remove takes [start, end) out of the books. What it returns must be dropped
+// when the books are whole again: that may sleep.
+func (s *Space) remove(ctx vfs.Context, start, end uint64) (gone []VMA) {
+	i, j := s.within(ctx, start, end)
 	for k := i; k < j; k++ {
 		v := &s.vmas[k]
-		s.size -= v.Size()
-		if v.Locked {
-			s.locked -= v.Size()
-		}
+		s.uncount(v, v.Size())
 		if v.File != nil {
-			files = append(files, v.File)
+			gone = append(gone, *v)
 		}
 	}
 	s.vmas = slices.Delete(s.vmas, i, j)
-	for _, f := range files {
-		f.Unref(ctx)
+	return gone
+}
+
+// drop lets go of mappings that were removed.
+func drop(ctx vfs.Context, gone []VMA) {
+	for k := range gone {
+		gone[k].drop(ctx)
 	}
 }
 
-// add puts v, which holds a reference to its file, into the books, and joins
-// it with its neighbours where they are alike.
+// add puts v, which holds its file, into the books, and joins it with its
+// neighbours where they are alike.
 func (s *Space) add(ctx vfs.Context, v VMA) {
-	s.size += v.Size()
-	if v.Locked {
-		s.locked += v.Size()
-	}
+	s.count(&v, v.Size())
 	i := s.index(v.Start)
 	s.vmas = slices.Insert(s.vmas, i, v)
 	s.join(ctx, i, i+1)
@@ -260,6 +376,7 @@ func (s *Space) add(ctx vfs.Context, v VMA) {
 // join merges alike neighbours among the mappings [i-1, j].
 func (s *Space) join(ctx vfs.Context, i, j int) {
 	k := max(i-1, 0)
+	var gone []VMA
 	for j = min(j+1, len(s.vmas)); k+1 < j; {
 		a, b := &s.vmas[k], &s.vmas[k+1]
 		if !alike(a, b) {
@@ -267,38 +384,41 @@ func (s *Space) join(ctx vfs.Context, i, j int) {
 			continue
 		}
 		a.End = b.End
-		f := b.File
-		s.vmas = slices.Delete(s.vmas, k+1, k+2)
-		if f != nil {
-			f.Unref(ctx)
+		if b.File != nil {
+			gone = append(gone, *b)
 		}
+		s.vmas = slices.Delete(s.vmas, k+1, k+2)
 		j--
 	}
+	drop(ctx, gone)
 }
 
 func alike(a, b *VMA) bool {
-	return a.End == b.Start && a.Prot == b.Prot && a.Shared == b.Shared && a.File == b.File &&
-		(a.File == nil || a.Off+a.Size() == b.Off) && a.Name == b.Name && a.MayWrite == b.MayWrite &&
-		a.NoReserve == b.NoReserve && a.Locked == b.Locked && a.DontFork == b.DontFork &&
-		a.WipeOnFork == b.WipeOnFork && !a.GrowsDown && !b.GrowsDown && !a.fixed && !b.fixed &&
-		(a.File != nil || !a.Shared || a.object == b.object && a.Off+a.Size() == b.Off)
+	if a.End != b.Start || a.Prot != b.Prot || a.Shared != b.Shared || a.File != b.File || a.object != b.object ||
+		a.MayWrite != b.MayWrite || a.NoReserve != b.NoReserve || a.Locked != b.Locked || a.GrowsDown != b.GrowsDown ||
+		a.DontFork != b.DontFork || a.WipeOnFork != b.WipeOnFork || a.fixed || b.fixed {
+		return false
+	}
+	if a.File == nil {
+		return !a.Shared || a.Off+a.Size() == b.Off
+	}
+	_, counted := a.File.Impl.(Attacher)
+	return a.Off+a.Size() == b.Off && !counted
 }
 
 // Fork returns the books of a child's copy of the space.
-func (s *Space) Fork() *Space {
+func (s *Space) Fork(ctx vfs.Context) *Space {
 	n := *s
 	n.Users = 1
-	n.locked, n.lockFuture = 0, false
+	n.size, n.data, n.locked, n.lockFuture = 0, 0, 0, false
 	n.vmas = make([]VMA, 0, len(s.vmas)+8)
 	for _, v := range s.vmas {
 		if v.DontFork {
-			n.size -= v.Size()
 			continue
 		}
 		v.Locked = false
-		if v.File != nil {
-			v.File.Ref()
-		}
+		v.hold(ctx)
+		n.count(&v, v.Size())
 		n.vmas = append(n.vmas, v)
 	}
 	return &n
@@ -308,12 +428,8 @@ func (s *Space) Fork() *Space {
 func (s *Space) Release(ctx vfs.Context) {
 	vmas := s.vmas
 	s.vmas = nil
-	s.size, s.locked = 0, 0
-	for _, v := range vmas {
-		if v.File != nil {
-			v.File.Unref(ctx)
-		}
-	}
+	s.size, s.data, s.locked = 0, 0, 0
+	drop(ctx, vmas)
 }
 
 // Adjoin adds a mapping that the host process has already: the vDSO.

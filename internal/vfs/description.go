@@ -37,6 +37,9 @@ func NewRegular(ino Inode, impl Impl, flags int) *File {
 	return f
 }
 
+// Extra returns what is kept beside the file's inode, or nil.
+func (f *File) Extra() *Extra { return f.extra }
+
 // Ref takes a reference and returns f.
 func (f *File) Ref() *File {
 	f.refs++

@@ -50,8 +50,13 @@ func (f *file) resize(size int64) error {
 	case size < f.size && f.seals&unix.F_SEAL_SHRINK != 0, size > f.size && f.seals&unix.F_SEAL_GROW != 0:
 		return unix.EPERM
 	case f.host != nil:
+		old := f.size
 		if err := unix.Ftruncate(f.host.fd, size); err != nil {
 			return err
+		}
+		if in := old & (pageSize - 1); size > old && in != 0 && f.host.present(old) {
+			// What was written through a mapping beyond the old end is not data.
+			f.host.write(make([]byte, min(pageSize-in, size-old)), old)
 		}
 		f.countHost()
 	case size <= f.size: // the same size gives back what was reserved beyond it
