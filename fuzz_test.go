@@ -1,0 +1,148 @@
+package sysemu
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sysemu/sysemu/abi"
+)
+
+// callTable writes package abi's list as C: what testdata/fuzz.c includes.
+func callTable(skip ...string) string {
+	var values, calls strings.Builder
+	left := map[string]bool{}
+	for _, s := range skip {
+		left[s] = true
+	}
+	tables := map[abi.Kind]string{}
+	calls.WriteString("static const struct call calls[] = {\n")
+	for _, c := range abi.Calls {
+		if c.AMD64 < 0 || left[c.Name] {
+			continue
+		}
+		fmt.Fprintf(&calls, "\t{%d, %q, %d, {", c.AMD64, c.Name, len(c.Args))
+		for _, a := range c.Args {
+			kind, n, table, flags := 'i', 0, "0", 0
+			switch b := a.Kind.Base(); {
+			case b == abi.FD || b == abi.DirFD:
+				kind = 'f'
+			case b == abi.Path:
+				kind = 's'
+			case a.Kind.IsPointer() || b == abi.Addr || b == abi.IoctlArg || b == abi.FcntlArg || b == abi.FutexTimeout:
+				kind = 'p'
+			case b == abi.Size:
+				kind = 'z'
+			case b == abi.Pid:
+				kind = 't'
+			case b == abi.Signal:
+				kind = 'g'
+			}
+			if names := a.Kind.Names(); names != nil {
+				all := append(append([]abi.Name(nil), names.Enum...), names.Flags...)
+				n = len(all)
+				if len(names.Flags) > 0 {
+					flags = 1
+				}
+				table = tables[a.Kind.Base()]
+				if table == "" && n > 0 {
+					table = fmt.Sprintf("values%d", len(tables))
+					tables[a.Kind.Base()] = table
+					fmt.Fprintf(&values, "static const uint64_t %s[] = {", table)
+					for _, v := range all {
+						fmt.Fprintf(&values, "%#xull,", v.Value)
+					}
+					values.WriteString("};\n")
+				}
+				if n == 0 {
+					table = "0"
+				}
+			}
+			fmt.Fprintf(&calls, "{'%c', %d, %s, %d},", kind, n, table, flags)
+		}
+		calls.WriteString("}},\n")
+	}
+	calls.WriteString("\t{1000, \"none\", 0}\n};\n")
+	return values.String() + calls.String()
+}
+
+// buildFuzz compiles a program of testdata with the table of calls.
+func buildFuzz(t testing.TB, name string, skip ...string) string {
+	t.Helper()
+	gcc, err := exec.LookPath("gcc")
+	if err != nil {
+		t.Skip("no gcc")
+	}
+	dir := t.TempDir()
+	os.Chmod(filepath.Dir(dir), 0o755)
+	os.Chmod(dir, 0o755)
+	if err := os.WriteFile(filepath.Join(dir, "calls.h"), []byte(callTable(skip...)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(dir, name)
+	if out, err := exec.Command(gcc, "-O1", "-w", "-I", dir, "-o", bin, "testdata/"+name+".c").CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// A program makes system calls at random. Nothing in the kernel panics (its
+// reports are errors here) or hangs, and the host does not notice: what is
+// mapped and allocated stays within bounds, and the machine closes.
+//
+// SYSEMU_FUZZ=N tries N seeds; SYSEMU_FUZZ_SEED=S just that one.
+func TestFuzzCalls(t *testing.T) {
+	bin := buildFuzz(t, "fuzz", "exit", "exit_group", "pause")
+	seeds, first := 60, 0
+	if n, err := strconv.Atoi(os.Getenv("SYSEMU_FUZZ")); err == nil {
+		seeds = n
+	} else if testing.Short() {
+		seeds = 20
+	}
+	if s, err := strconv.Atoi(os.Getenv("SYSEMU_FUZZ_SEED")); err == nil {
+		first, seeds = s, 1
+	}
+	var m *Machine
+	const perMachine = 20
+	for i := first; i < first+seeds; i++ {
+		if m == nil {
+			var err error
+			seed := i
+			m, err = New(WithPIDs(60), WithMemory(256<<20), WithCPUs(1+i/perMachine%2), WithLog(func(msg string) {
+				t.Errorf("seeds from %d: %s", seed, msg)
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		c := m.CommandContext(ctx, bin, strconv.Itoa(i), "300")
+		c.Env = []string{}
+		if os.Getenv("SYSEMU_FUZZ_SEED") != "" {
+			c.Env = []string{"FUZZ_VERBOSE=1"}
+			c.Stderr = os.Stderr
+		}
+		within(t, 20*time.Second, fmt.Sprint("seed ", i), func() { c.Run() })
+		cancel()
+		if (i+1)%perMachine == 0 || i+1 == first+seeds {
+			within(t, 20*time.Second, fmt.Sprint("closing after seed ", i), func() { m.Close() })
+			m = nil
+		}
+		if t.Failed() {
+			t.Fatalf("at seed %d", i)
+		}
+	}
+	var ms runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&ms)
+	if ms.HeapAlloc > 256<<20 {
+		t.Errorf("%d MiB of memory are in use", ms.HeapAlloc>>20)
+	}
+}
