@@ -97,7 +97,7 @@ func buildFuzz(t testing.TB, name string, skip ...string) string {
 // reports are errors here) or hangs, and the host does not notice: what is
 // mapped and allocated stays within bounds, and the machine closes.
 //
-// SYSEMU_FUZZ=N tries N seeds; SYSEMU_FUZZ_SEED=S just that one.
+// SYSEMU_FUZZ=N tries N seeds; SYSEMU_FUZZ_SEED=S begins at S, and tries just that one when N is not given.
 func TestFuzzCalls(t *testing.T) {
 	bin := buildFuzz(t, "fuzz", "exit", "exit_group", "pause")
 	seeds, first := 60, 0
@@ -107,7 +107,9 @@ func TestFuzzCalls(t *testing.T) {
 		seeds = 20
 	}
 	if s, err := strconv.Atoi(os.Getenv("SYSEMU_FUZZ_SEED")); err == nil {
-		first, seeds = s, 1
+		if first = s; os.Getenv("SYSEMU_FUZZ") == "" {
+			seeds = 1
+		}
 	}
 	var m *Machine
 	const perMachine = 20
@@ -125,7 +127,7 @@ func TestFuzzCalls(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		c := m.CommandContext(ctx, bin, strconv.Itoa(i), "300")
 		c.Env = []string{}
-		if os.Getenv("SYSEMU_FUZZ_SEED") != "" {
+		if seeds == 1 {
 			c.Env = []string{"FUZZ_VERBOSE=1"}
 			c.Stderr = os.Stderr
 		}
