@@ -114,7 +114,7 @@ func (c *CPU) call(f func()) {
 // dispatch lets t run until it sleeps, ends, or gives way.
 func (c *CPU) dispatch(t *Task) {
 	if t.stack == nil {
-		if t.th != nil && t.th.CPU() != c.hw {
+		if t.th != nil && t.th.CPU() != c.hw && !t.th.Dead() {
 			if err := t.th.Adopt(c.hw); err != nil {
 				t.th.Destroy() // it runs into Died
 			}
@@ -148,9 +148,10 @@ func (c *CPU) dispatch(t *Task) {
 	}
 }
 
-// handOver gives a task in user mode to another CPU.
+// handOver gives a task in user mode to another CPU. One that was given to this
+// CPU and has not run here is let go of already.
 func (c *CPU) handOver(t *Task, to *CPU) {
-	if t.th != nil && t.th.CPU() == c.hw {
+	if t.th != nil && t.th.CPU() == c.hw && !t.th.Dead() {
 		if err := t.th.Park(); err != nil {
 			t.th.Destroy()
 		}
@@ -223,7 +224,7 @@ func (k *Kernel) tickAll() bool {
 				return t.stack == nil && time.Duration(now-t.readySince) > patience
 			}); t != nil {
 				c.inbox = append(c.inbox, func() {
-					if c.ready.remove(t) {
+					if t.stack == nil && c.ready.remove(t) {
 						c.handOver(t, to)
 					}
 				})

@@ -74,7 +74,7 @@ func (t *Thread) SetResult(v uint64) {
 // Dead reports whether the host process is gone.
 func (t *Thread) Dead() bool { return t.dead }
 
-// CPU is the CPU that holds the thread.
+// CPU is the CPU that holds the thread; nil while it is parked.
 func (t *Thread) CPU() *CPU { return t.cpu }
 
 // flush writes changed registers to the host.
@@ -296,7 +296,11 @@ func (t *Thread) Park() error {
 	t.dirty = true
 	// With signal 0: a SIGSTOP here would be ignored from some stops, and
 	// then the guest would run free.
-	return ptrace.Detach(t.pid, 0)
+	if err := ptrace.Detach(t.pid, 0); err != nil {
+		return err
+	}
+	t.cpu = nil
+	return nil
 }
 
 // Adopt takes over a parked thread.
