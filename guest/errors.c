@@ -210,7 +210,6 @@ TEST(sizes_and_flags)
 	C(syslog, 99, NULL, 0);
 	C(kcmp, getpid(), getpid(), 99, 0, 0);
 	C(membarrier, 9999, 0, 0);
-	C(rseq, BAD, 32, 0, 0);
 	C(madvise, BAD, 4096, 4);
 	C(getgroups, -1, b);
 	C(setgroups, 70000, b);

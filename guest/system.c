@@ -176,13 +176,13 @@ TEST(limits)
 	say("%ld %ld", (long)r.rlim_cur, (long)r.rlim_max);
 	R(setrlimit(RLIMIT_NOFILE, &(struct rlimit){201, 200}));
 	R(setrlimit(RLIMIT_NOFILE, &(struct rlimit){10, 1UL << 40}));
-	pid_t c = CHILD(getrlimit(RLIMIT_NOFILE, &r); say("child %ld", (long)r.rlim_cur); pause());
+	pid_t c = CHILD(millis(100); getrlimit(RLIMIT_NOFILE, &r); say("child %ld", (long)r.rlim_cur); pause());
 	R(prlimit(c, RLIMIT_NOFILE, &(struct rlimit){50, 60}, &r));
 	say("%ld", (long)r.rlim_cur);
 	R(prlimit(c, RLIMIT_NOFILE, NULL, &r));
 	say("%ld", (long)r.rlim_cur);
 	R(prlimit(999999, RLIMIT_NOFILE, NULL, &r));
-	millis(20);
+	millis(300);
 	kill(c, SIGKILL);
 	reap("c", c);
 	reap("processes", CHILD({

@@ -28,6 +28,13 @@ var monotonicBase, monotonicOffset = func() (time.Time, int64) {
 func (hostClock) Monotonic() int64 { return monotonicOffset + int64(time.Since(monotonicBase)) }
 func (hostClock) Realtime() int64  { return time.Now().UnixNano() }
 
+// read reads another of the host's clocks.
+func (hostClock) read(clock int32) int64 {
+	var ts unix.Timespec
+	unix.ClockGettime(clock, &ts)
+	return ts.Nano()
+}
+
 type hostRandom struct{}
 
 func (hostRandom) Read(p []byte) (int, error) { return rand.Read(p) }

@@ -43,7 +43,11 @@ func (t *Task) open(dir FD, name Str, flags int, mode uint32, resolve uint64) (i
 	if err != nil {
 		return 0, err
 	}
-	at, err := t.at(dir, s)
+	from := s
+	if resolve&(unix.RESOLVE_IN_ROOT|unix.RESOLVE_BENEATH) != 0 {
+		from = "" // an absolute name too counts from the directory
+	}
+	at, err := t.at(dir, from)
 	if err != nil {
 		return 0, err
 	}

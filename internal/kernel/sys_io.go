@@ -3,6 +3,8 @@ package kernel
 import (
 	"math"
 
+	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/pipe"
 	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
@@ -29,7 +31,15 @@ func init() {
 			return t.sync(fd, true)
 		}),
 		"readahead": e3(func(t *Task, fd FD, off int64, n uint64) error {
-			return t.withFile(fd, func(*vfs.File) error { return nil })
+			return t.withFile(fd, func(f *vfs.File) error {
+				if !f.CanRead() {
+					return unix.EBADF
+				}
+				if f.Kind() != unix.S_IFREG && f.Kind() != unix.S_IFBLK {
+					return unix.EINVAL
+				}
+				return nil
+			})
 		}),
 		"fadvise64":       e4(sysFadvise),
 		"ftruncate":       e2(sysFtruncate),
@@ -265,12 +275,32 @@ func (t *Task) writeError(err error) error {
 	return err
 }
 
+// oneVector is the vector of a call with one buffer. A length that leaves the
+// address space is EFAULT, whatever there is to move.
+func (t *Task) oneVector(fd FD, buf Addr, n uint64) ([]iovec, error) {
+	if n > mm.ReadTop || uint64(buf) > mm.ReadTop-n && n > 0 {
+		if t.files.Peek(int(fd)) == nil {
+			return nil, unix.EBADF
+		}
+		return nil, unix.EFAULT
+	}
+	return []iovec{{uint64(buf), min(n, maxIO)}}, nil
+}
+
 func sysRead(t *Task, fd FD, buf Addr, n uint64) (uint64, error) {
-	return t.read(fd, []iovec{{uint64(buf), min(n, maxIO)}})
+	v, err := t.oneVector(fd, buf, n)
+	if err != nil {
+		return 0, err
+	}
+	return t.read(fd, v)
 }
 
 func sysWrite(t *Task, fd FD, buf Addr, n uint64) (uint64, error) {
-	return t.write(fd, []iovec{{uint64(buf), min(n, maxIO)}})
+	v, err := t.oneVector(fd, buf, n)
+	if err != nil {
+		return 0, err
+	}
+	return t.write(fd, v)
 }
 
 func sysReadv(t *Task, fd FD, vec Ptr[iovec], n uint64) (uint64, error) {
@@ -323,11 +353,19 @@ func (t *Task) pwrite(fd FD, v []iovec, off int64) (uint64, error) {
 }
 
 func sysPread(t *Task, fd FD, buf Addr, n uint64, off int64) (uint64, error) {
-	return t.pread(fd, []iovec{{uint64(buf), min(n, maxIO)}}, off)
+	v, err := t.oneVector(fd, buf, n)
+	if err != nil && off >= 0 {
+		return 0, err
+	}
+	return t.pread(fd, v, off)
 }
 
 func sysPwrite(t *Task, fd FD, buf Addr, n uint64, off int64) (uint64, error) {
-	return t.pwrite(fd, []iovec{{uint64(buf), min(n, maxIO)}}, off)
+	v, err := t.oneVector(fd, buf, n)
+	if err != nil && off >= 0 {
+		return 0, err
+	}
+	return t.pwrite(fd, v, off)
 }
 
 func sysPreadv(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64) (uint64, error) {
@@ -359,13 +397,44 @@ func sysPreadv2(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64, _ uint64, f
 }
 
 func sysPwritev2(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64, _ uint64, flags uint32) (uint64, error) {
-	if flags&^knownRWF != 0 || flags&(unix.RWF_NOWAIT|unix.RWF_APPEND) != 0 {
+	if flags&^knownRWF != 0 || flags&unix.RWF_NOWAIT != 0 {
 		return 0, unix.EOPNOTSUPP
+	}
+	if flags&unix.RWF_APPEND != 0 {
+		return t.appendv(fd, vec, n, off)
 	}
 	if off == -1 {
 		return sysWritev(t, fd, vec, n)
 	}
 	return sysPwritev(t, fd, vec, n, off)
+}
+
+// appendv is a write with RWF_APPEND: at the end of a file, whatever its flags.
+func (t *Task) appendv(fd FD, vec Ptr[iovec], n uint64, off int64) (uint64, error) {
+	v, err := t.vector(vec, n)
+	if err != nil {
+		return 0, err
+	}
+	f, err := t.files.Get(int(fd))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Unref(t)
+	a, ok := f.Impl.(vfs.Appender)
+	if !ok {
+		return 0, unix.EOPNOTSUPP
+	}
+	if !f.CanWrite() {
+		return 0, unix.EBADF
+	}
+	done, err := t.writeFrom(v, 0, func(p []byte, _ int64) (int, error) {
+		k, end, err := a.Append(t, f, p)
+		if off == -1 && k > 0 {
+			f.Pos = end
+		}
+		return k, err
+	})
+	return done, t.writeError(err)
 }
 
 func sysLseek(t *Task, fd FD, off int64, whence int32) (int64, error) {
@@ -383,7 +452,7 @@ func (t *Task) sync(fd FD, dataOnly bool) error {
 
 func sysFadvise(t *Task, fd FD, off, n int64, advice int32) error {
 	return t.withFile(fd, func(f *vfs.File) error {
-		if f.Kind() == unix.S_IFIFO {
+		if isPipe(f) {
 			return unix.ESPIPE
 		}
 		if advice < 0 || advice > 5 || n < 0 {
@@ -392,6 +461,8 @@ func sysFadvise(t *Task, fd FD, off, n int64, advice int32) error {
 		return nil
 	})
 }
+
+func isPipe(f *vfs.File) bool { return f.Kind() == unix.S_IFIFO || pipe.Of(f) != nil }
 
 func sysFtruncate(t *Task, fd FD, size int64) error {
 	return t.writeError(t.withFile(fd, func(f *vfs.File) error { return f.Truncate(t, size) }))
@@ -406,7 +477,12 @@ func sysTruncate(t *Task, name Str, size int64) error {
 }
 
 func sysFallocate(t *Task, fd FD, mode uint32, off, n int64) error {
-	return t.writeError(t.withFile(fd, func(f *vfs.File) error { return f.Allocate(t, mode, off, n) }))
+	return t.writeError(t.withFile(fd, func(f *vfs.File) error {
+		if isPipe(f) && f.CanWrite() {
+			return unix.ESPIPE
+		}
+		return f.Allocate(t, mode, off, n)
+	}))
 }
 
 func sysIoctl(t *Task, fd FD, cmd uint32, arg uint64) (uint64, error) {
@@ -613,9 +689,18 @@ func (t *Task) listDir(fd FD, buf Addr, size uint64, encode func(e vfs.DirEntry,
 	}
 	defer f.Unref(t)
 	var out []byte
-	full := false
+	full, bad := false, false
+	room := int(min(size, chunk))
 	err = f.ReadDir(t, func(e vfs.DirEntry) bool {
-		b := encode(e, int(min(size, chunk))-len(out))
+		if out == nil {
+			// An entry that cannot be handed over stays to be read.
+			ok := int(t.accessible(uint64(buf), uint64(room), true))
+			if bad = ok < room && encode(e, ok) == nil && encode(e, room) != nil; bad {
+				return false
+			}
+			room = ok
+		}
+		b := encode(e, room-len(out))
 		if b == nil {
 			full = true
 			return false
@@ -623,6 +708,9 @@ func (t *Task) listDir(fd FD, buf Addr, size uint64, encode func(e vfs.DirEntry,
 		out = append(out, b...)
 		return true
 	})
+	if bad {
+		return 0, unix.EFAULT
+	}
 	if err != nil && len(out) == 0 {
 		return 0, err
 	}
