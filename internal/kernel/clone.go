@@ -74,7 +74,8 @@ func sysClone3(t *Task, args Addr, size uint64) (int, error) {
 		flags: raw[0], pidfd: Ptr[int32](raw[1]), childTID: Ptr[int32](raw[2]), parentTID: Ptr[int32](raw[3]),
 		exitSignal: int(raw[4] & 0xff), tls: raw[7],
 	}
-	if raw[4]&^uint64(unix.CSIGNAL) != 0 || a.flags&unix.CSIGNAL != 0 || raw[5] == 0 && raw[6] > 0 || raw[5] > 0 && raw[6] == 0 {
+	const known = low32&^unix.CLONE_DETACHED | unix.CLONE_CLEAR_SIGHAND | unix.CLONE_INTO_CGROUP
+	if a.flags&^known != 0 || raw[4]&^uint64(unix.CSIGNAL) != 0 || a.flags&unix.CSIGNAL != 0 || raw[5] == 0 && raw[6] > 0 || raw[5] > 0 && raw[6] == 0 {
 		return 0, unix.EINVAL
 	}
 	if raw[5] != 0 {

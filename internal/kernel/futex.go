@@ -105,6 +105,9 @@ func (t *Task) futexKey(addr uint64, private bool) (mm.Key, error) {
 	if addr >= mm.Top {
 		return mm.Key{}, unix.EFAULT
 	}
+	if !private && t.mm.Find(addr) == nil {
+		return mm.Key{}, unix.EFAULT // what is shared must be there to be known
+	}
 	return t.mm.FutexKey(addr, private), nil
 }
 
