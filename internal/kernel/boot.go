@@ -51,6 +51,7 @@ type Start struct {
 	Cred     *Cred // nil = uid 0 with all capabilities
 	Setsid   bool
 	Terminal *tty.Console // becomes the controlling terminal, and what is nil of Files 0 to 2
+	Stopped  func(sig int) // told of job control stops, under the kernel lock; without it they do not happen: nobody would continue the program
 	Limits   map[int]unix.Rlimit
 	Prepare  func(t *Task) error // runs as the new task before exec; nil = nothing
 }
@@ -98,6 +99,7 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 	t.files = vfs.NewFDTable()
 	prog := &Program{p: p, k: k, done: make(chan struct{})}
 	started := make(chan error, 1)
+	p.onStop = s.Stopped
 	p.onExit = func() {
 		prog.code, prog.use = p.exitCode, p.totalUsage()
 		prog.use.add(p.childrenUsage)

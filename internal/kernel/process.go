@@ -52,7 +52,8 @@ type Process struct {
 	usage         usage // of threads that have ended
 	childrenUsage usage // of children that were waited for
 
-	onExit func() // tells who started it
+	onExit func()        // tells who started it
+	onStop func(sig int) // tells who started it and follows its stops; or nil
 }
 
 // ProcessGroup is a job, setpgid(2).
@@ -167,7 +168,13 @@ func (p *Process) leave() {
 // session: nobody could continue it if it stopped (POSIX).
 func (g *ProcessGroup) orphaned() bool {
 	for _, p := range g.members {
-		if p.zombie || p.parent == nil || p.parent == p.k.init {
+		if p.zombie || p.parent == nil {
+			continue
+		}
+		if p.onStop != nil {
+			return false
+		}
+		if p.parent == p.k.init {
 			continue
 		}
 		if p.parent.group != nil && p.parent.group != g && p.parent.session() == g.session {

@@ -326,6 +326,9 @@ func (p *Process) stop(sig int) {
 		t.interrupt()
 	}
 	p.tellParent(cldStopped, sig)
+	if p.onStop != nil {
+		p.onStop(sig)
+	}
 }
 
 // cont continues a stopped process.

@@ -69,16 +69,20 @@ func (c *Console) OpenSlave(ctx vfs.Context) (*vfs.File, error) {
 }
 
 // Read takes what programs print, waiting for it. After Close it returns what
-// is left, then io.EOF.
+// is left, then io.EOF. ErrPolled and ErrWanted are no end.
 func (c *Console) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	for {
 		open := true
-		c.lock(func() { n, open = c.t.takeOutput(p), c.t.masterOpen })
-		if n > 0 {
-			return n, nil
+		c.lock(func() {
+			if n, open = c.t.takeOutput(p), c.t.masterOpen; n == 0 && open {
+				err = c.t.report()
+			}
+		})
+		if n > 0 || err != nil {
+			return n, err
 		}
 		if !open {
 			return 0, io.EOF

@@ -14,5 +14,6 @@
 //     printed; read.go: reading lines or by VMIN and VTIME
 //   - slave.go, master.go: the open files; ioctl.go, termios.go, job.go
 //   - devpts.go: FS, /dev/ptmx, /dev/tty; console.go: the master for an
-//     embedding program's goroutines
+//     embedding program's goroutines; transparent.go: for one that has a
+//     terminal of its own
 package tty

@@ -125,6 +125,7 @@ func (c *call) dispatch(cmd uint32) error {
 		if c.master {
 			return put(c, int32(min(t.printed.len(), bufSize-1)))
 		}
+		t.want(wantPoll)
 		return put(c, int32(t.count()))
 	case unix.TIOCOUTQ:
 		return put(c, int32(0)) // what is written is with the master at once
@@ -236,6 +237,9 @@ func (c *call) setTermios(cmd uint32) error {
 		copy(n.Cc[:], v.Cc[:])
 	}
 	setSpeeds(&n)
+	if n != t.termios {
+		t.want(wantSettings)
+	}
 	switch cmd {
 	case unix.TCSETSF, unix.TCSETSF2, unix.TCSETAF:
 		t.flushInput()

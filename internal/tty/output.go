@@ -6,12 +6,12 @@ import "golang.org/x/sys/unix"
 func (t *TTY) room() int { return bufSize - 1 + queueSize - t.printed.len() }
 
 // writable reports whether any byte can be printed now.
-func (t *TTY) writable() bool { return !t.stopped && t.room() >= widest }
+func (t *TTY) writable() bool { return !t.stopped && !t.held() && t.room() >= widest }
 
 // print puts as much of b as there is room for through output processing.
 func (t *TTY) print(b []byte) int {
 	n := 0
-	if !t.out(unix.OPOST) {
+	if t.transparent || !t.out(unix.OPOST) {
 		if t.writable() {
 			n = min(len(b), t.room())
 			t.printed.put(b[:n])

@@ -58,6 +58,7 @@ func (s *Slave) Read(ctx vfs.Context, f *vfs.File, b []byte, _ int64) (n int, er
 	}
 	for n < len(b) {
 		if !t.available(1) {
+			t.want(wantInput)
 			if s.dead() || atOnce {
 				return n, nil
 			}
@@ -139,7 +140,7 @@ func (s *Slave) Write(ctx vfs.Context, f *vfs.File, b []byte, _ int64) (int, err
 }
 
 // Poll implements vfs.Poller.
-func (s *Slave) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {
+func (s *Slave) Poll(_ vfs.Context, f *vfs.File) (wait.Events, *wait.Queue) {
 	t := s.t
 	if s.dead() {
 		return wait.Readable | wait.Writable | wait.Err | wait.Hup, &t.slaves
@@ -147,6 +148,8 @@ func (s *Slave) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {
 	var ev wait.Events
 	if t.available(t.pollMin()) {
 		ev |= wait.Readable
+	} else if f.CanRead() {
+		t.want(wantPoll)
 	}
 	if t.writable() {
 		ev |= wait.Writable

@@ -53,6 +53,10 @@ type TTY struct {
 	locked        bool // TIOCSPTLCK
 	exclusive     bool // TIOCEXCL
 
+	transparent bool // the console's own terminal processes output
+	wanted      want // since it became so
+	reported    want // to the console
+
 	masterOpen  bool
 	slavesOpen  int  // descriptions of the slave
 	slaveClosed bool // the last has been closed
