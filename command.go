@@ -38,6 +38,14 @@ type Cmd struct {
 	Stdout io.Writer
 	Stderr io.Writer
 
+	// Tty gives the program a terminal of the machine's own in place of those
+	// streams that are the terminal of this process; it is also the program's
+	// controlling terminal. See terminal.go for what that means to this
+	// process. Without it, or where no stream is a terminal, the program has
+	// no controlling terminal, and terminals among its streams are to it
+	// files of which it cannot tell more.
+	Tty bool
+
 	// Process is set by Start, ProcessState by Wait.
 	Process      *Process
 	ProcessState *ProcessState
@@ -47,6 +55,7 @@ type Cmd struct {
 	pipes  []*iofs.File // whose other end a goroutine of ours has
 	given  []*iofs.File // the caller's files
 	close  []io.Closer  // our ends that the program has now
+	tty    *terminal    // nil: none
 	copies sync.WaitGroup
 	mu     sync.Mutex
 	copied error         // the first error of copying
@@ -184,6 +193,13 @@ func (c *Cmd) Start() error {
 		return err
 	}
 	s.Files = files
+	if c.tty != nil {
+		if err := c.tty.prepare(c.m.k, &s); err != nil {
+			c.release(files)
+			c.closeAll()
+			return err
+		}
+	}
 	prog, err := c.m.k.Start(s)
 	c.release(files)
 	if err == ErrClosed {
@@ -199,6 +215,10 @@ func (c *Cmd) Start() error {
 	}
 	c.close = nil
 	c.Process = &Process{Pid: prog.PID(), prog: prog}
+	if c.tty != nil {
+		c.tty.start(prog)
+		c.m.keepTerminal(c.tty)
+	}
 	if c.ctx != nil {
 		c.watch = make(chan struct{})
 		go func() {
@@ -228,6 +248,13 @@ func (m *Machine) keep(files []*iofs.File) bool {
 	return true
 }
 
+// keepTerminal notes a terminal that Close is to wait for.
+func (m *Machine) keepTerminal(t *terminal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.terminals = append(slices.DeleteFunc(m.terminals, (*terminal).ended), t)
+}
+
 // cred is who programs run as.
 func (m *Machine) cred() *kernel.Cred {
 	uid, gid := uint32(os.Getuid()), uint32(os.Getgid())
@@ -245,8 +272,15 @@ func (m *Machine) cred() *kernel.Cred {
 // streams makes the standard streams open files of the machine.
 func (c *Cmd) streams() ([]*vfs.File, error) {
 	var files []*vfs.File
+	if c.Tty {
+		c.tty = findTerminal(c.Stdin, c.Stdout, c.Stderr)
+	}
 	open := map[*os.File]*vfs.File{}
 	add := func(f *os.File, pipe bool) error {
+		if c.tty.is(f) {
+			files = append(files, nil)
+			return nil
+		}
 		if g := open[f]; g != nil {
 			c.m.k.Lock()
 			files = append(files, g.Ref())
@@ -325,7 +359,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		err = out(c.Stdout)
 	}
 	if err == nil {
-		if same(c.Stdout, c.Stderr) {
+		if same(c.Stdout, c.Stderr) && files[1] != nil {
 			c.m.k.Lock()
 			files = append(files, files[1].Ref())
 			c.m.k.Unlock()
@@ -360,6 +394,9 @@ func (c *Cmd) closeAll() {
 	}
 	c.pipes, c.given = nil, nil
 	c.copies.Wait()
+	if c.tty != nil {
+		c.tty.abandon()
+	}
 }
 
 // Wait waits for the program to end, and for its output to be copied. The
@@ -376,6 +413,9 @@ func (c *Cmd) Wait() error {
 	}
 	c.waited = true
 	ws := c.Process.prog.Wait()
+	if c.tty != nil {
+		<-c.tty.done
+	}
 	c.ProcessState = &ProcessState{c.Process.Pid, ws, c.Process.prog.Usage()}
 	for _, f := range c.pipes {
 		f.Close()

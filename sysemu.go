@@ -42,6 +42,8 @@ type Machine struct {
 	mu     sync.Mutex
 	closed bool
 	files  []*iofs.File // standard streams of programs, to be closed with the machine
+
+	terminals []*terminal // of programs
 }
 
 // Option configures a Machine.
@@ -274,6 +276,11 @@ func (m *Machine) Close() error {
 	}
 	m.closed = true
 	m.k.Close()
+	for _, t := range m.terminals {
+		t.abort()
+		<-t.done
+	}
+	m.terminals = nil
 	for _, f := range m.files {
 		f.Close()
 	}

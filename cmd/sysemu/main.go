@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
 )
 
 // Exit statuses of sysemu itself; any other is the program's, as a shell gives it.
@@ -30,6 +31,18 @@ type cli struct {
 type streams struct {
 	in       *os.File
 	out, err io.Writer
+}
+
+// terminal reports whether one of them is a terminal.
+func (s streams) terminal() bool {
+	for _, f := range []any{s.in, s.out, s.err} {
+		if f, ok := f.(*os.File); ok && f != nil {
+			if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func main() {

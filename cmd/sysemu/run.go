@@ -216,7 +216,12 @@ func (r *runCmd) Run(std streams) error {
 	// A reader of our output that has gone is told to the program, which has the last word on it.
 	signal.Ignore(unix.SIGPIPE)
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...)
+	for _, sig := range forwarded {
+		// Terminals hand on their own keys; what nohup had us ignore stays so.
+		if key := sig == unix.SIGINT || sig == unix.SIGQUIT; !signal.Ignored(sig) && !(key && std.terminal()) {
+			signal.Notify(signals, sig)
+		}
+	}
 	defer signal.Stop(signals)
 
 	m, err := sysemu.New(opts...)
@@ -234,6 +239,7 @@ func (r *runCmd) Run(std streams) error {
 	cmd.Env = append(os.Environ(), r.Env...)
 	cmd.Dir = dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.in, std.out, std.err
+	cmd.Tty = true
 	if err := cmd.Start(); err != nil {
 		return startError(err)
 	}

@@ -50,8 +50,8 @@ type Start struct {
 	Files    []*vfs.File
 	Cred     *Cred // nil = uid 0 with all capabilities
 	Setsid   bool
-	Terminal *tty.Console // becomes the controlling terminal, and what is nil of Files 0 to 2
-	Stopped  func(sig int) // told of job control stops, under the kernel lock; without it they do not happen: nobody would continue the program
+	Terminal *tty.Console  // becomes the controlling terminal, and what is nil of Files 0 to 2
+	Stopped  func(sig int) // told of stops, under the kernel lock; nil: nobody would continue the program, job control does not stop it
 	Limits   map[int]unix.Rlimit
 	Prepare  func(t *Task) error // runs as the new task before exec; nil = nothing
 }
@@ -237,6 +237,15 @@ func (g *Program) Wait() unix.WaitStatus {
 // Usage is what the program and the children it waited for have used; after
 // its end.
 func (g *Program) Usage() unix.Rusage { return g.use.rusage() }
+
+// SignalGroup sends a signal to the program's process group.
+func (g *Program) SignalGroup(sig int) {
+	g.k.mu.Lock()
+	defer g.k.mu.Unlock()
+	if g.p.group != nil {
+		g.k.sendGroup(g.p.group, kernelSignal(sig))
+	}
+}
 
 // Signal sends a signal to the program; 0 asks only whether it is there. ESRCH
 // when it has ended.

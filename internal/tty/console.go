@@ -118,9 +118,7 @@ func (c *Console) Write(p []byte) (n int, err error) {
 }
 
 // Resize sets the window's size; the foreground group is told (SIGWINCH).
-func (c *Console) Resize(rows, columns uint16) {
-	c.lock(func() { c.t.resize(unix.Winsize{Row: rows, Col: columns}) })
-}
+func (c *Console) Resize(size unix.Winsize) { c.lock(func() { c.t.resize(size) }) }
 
 // Close hangs the terminal up.
 func (c *Console) Close() error {

@@ -61,7 +61,7 @@ func TestConsole(t *testing.T) {
 	if s := string(got[len(got)-5:]); s != "\r\nbye" {
 		t.Errorf("the end is %q", s)
 	}
-	c.Resize(24, 80)
+	c.Resize(unix.Winsize{Row: 24, Col: 80})
 	k.Do(func() { f = nil })
 	done := make(chan error)
 	go func() { _, err := c.Read(make([]byte, 1)); done <- err }()

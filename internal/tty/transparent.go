@@ -18,10 +18,9 @@ import (
 type want uint8
 
 const (
-	wantNothing  want = iota
-	wantPoll          // to know when there is something to read
-	wantInput         // to read
-	wantSettings      // other settings
+	wantNothing want = iota
+	wantPoll         // to know when there is something to read
+	wantInput        // to read, or other settings
 )
 
 // want notes what a program asks.
@@ -32,8 +31,9 @@ func (t *TTY) want(w want) {
 	}
 }
 
-// held reports whether printing waits for settings to come into force.
-func (t *TTY) held() bool { return t.transparent && t.wanted == wantSettings }
+// held reports whether printing waits until the terminal is not transparent
+// any more: what was printed before must be shown first, unprocessed.
+func (t *TTY) held() bool { return t.transparent && t.wanted >= wantInput }
 
 // ErrPolled and ErrWanted are what Read returns, each once, when all that was
 // printed to a transparent console is read: programs wait for input among
@@ -63,6 +63,9 @@ func (c *Console) SetTransparent(on bool) {
 		t.slaves.Wake(wait.Writable)
 	})
 }
+
+// Want makes Read return ErrWanted, if the console is transparent.
+func (c *Console) Want() { c.lock(func() { c.t.want(wantInput) }) }
 
 // SetTermios gives the terminal other settings than those of a new one.
 func (c *Console) SetTermios(n Termios) {
