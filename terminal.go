@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/sysemu/sysemu/internal/kernel"
 	"github.com/sysemu/sysemu/internal/tty"
@@ -18,14 +19,15 @@ import (
 
 // terminal joins this process's terminal, the host's, and one of the machine's.
 //
-// As long as programs only print, the host's is left as it is, and its line
-// discipline does all: keys that make signals make them for this process,
-// which hands them on to the programs in the foreground. So `a | less`, where a
-// runs in a machine, leaves the keys to less, and `a &` does not stop. When a
-// program reads, or changes settings, the host's terminal is made raw and the
-// machine's line discipline does all; in the background that stops this
-// process, as it would stop the program. When the program ends, or this process
-// is stopped, the host's terminal gets back the settings it had.
+// As long as programs only print, the host's is left as it is: keys that make
+// signals make them for this process, which hands them on to the programs in
+// the foreground. So `a | less`, where a runs in a machine, leaves the keys to
+// less, and `a &` does not stop. When a program reads, or changes settings, the
+// host's terminal is made raw, and the machine's line discipline edits, echoes
+// and makes signals; in the background that first stops this process, as it
+// would stop the program. Output is always processed by the host's, for others
+// print there too. When the program ends, or this process is stopped, the
+// host's terminal gets back the settings it had.
 //
 // If a shell on the host could continue this process, job control goes through
 // it: when the program's own process group stops, so does this process.
@@ -42,7 +44,7 @@ type terminal struct {
 	over  bool         // the program has ended
 
 	wake, aborted int           // eventfds: for the reader to look again; to give up writing
-	stopped       chan struct{} // the program has stopped
+	stopped       chan int      // the program has been stopped, by which signal
 	waiting       chan struct{} // input is waited for, in the background
 	done          chan struct{} // closed when all is over
 	helpers       sync.WaitGroup
@@ -134,10 +136,10 @@ func (t *terminal) prepare(k *kernel.Kernel, s *kernel.Start) error {
 	if t.console, err = k.NewConsole(s.Cred.UID, s.Cred.GID); err != nil {
 		return fmt.Errorf("sysemu: terminal: %w", err)
 	}
-	t.stopped, t.waiting = make(chan struct{}, 1), make(chan struct{}, 1)
+	t.stopped, t.waiting = make(chan int, 1), make(chan struct{}, 1)
 	t.done = make(chan struct{})
 	t.jobs = t.continued()
-	t.console.SetTransparent(true)
+	t.console.Lend()
 	if n, err := unix.IoctlGetTermios(t.device(), unix.TCGETS2); err == nil {
 		t.console.SetTermios(tty.Termios{
 			Iflag: n.Iflag, Oflag: n.Oflag, Cflag: n.Cflag, Lflag: n.Lflag, Line: n.Line, Cc: n.Cc,
@@ -147,7 +149,12 @@ func (t *terminal) prepare(k *kernel.Kernel, s *kernel.Start) error {
 	t.resize()
 	s.Terminal = t.console
 	if t.jobs {
-		s.Stopped = func(int) { notify(t.stopped) }
+		s.Stopped = func(sig int) {
+			select {
+			case t.stopped <- sig:
+			default:
+			}
+		}
 	}
 	return nil
 }
@@ -251,8 +258,9 @@ func (t *terminal) writer() {
 			return
 		}
 		for p := buf[:n]; len(p) > 0; {
-			fds := []unix.PollFd{{Fd: int32(t.out), Events: unix.POLLOUT}, {Fd: int32(t.aborted), Events: unix.POLLIN}}
-			if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR || fds[1].Revents != 0 {
+			for !t.writable(time.Hour) {
+			}
+			if t.isAborted() {
 				break
 			}
 			n, err := unix.Write(t.out, p)
@@ -263,6 +271,19 @@ func (t *terminal) writer() {
 			p = p[max(n, 0):]
 		}
 	}
+}
+
+// writable waits until the host's terminal takes output, or abort was called;
+// false: neither by then.
+func (t *terminal) writable(patience time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(t.out), Events: unix.POLLOUT}, {Fd: int32(t.aborted), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(patience.Milliseconds()))
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
+func (t *terminal) isAborted() bool {
+	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(t.aborted), Events: unix.POLLIN}}, 0)
+	return n > 0
 }
 
 // reader types what is typed while the host's terminal is raw.
@@ -320,17 +341,25 @@ func (t *terminal) makeRaw() {
 		unix.Kill(0, unix.SIGTTIN)
 		time.Sleep(10 * time.Millisecond) // to be stopped in
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.raw {
-		t.raw = true
-		if old, err := unix.IoctlGetTermios(t.device(), unix.TCGETS); err == nil {
-			t.saved = *old
-			t.setRaw()
-			t.typeAhead()
+	// What was printed or echoed is to come out first, even if it waits for ^Q.
+	for !t.writable(200 * time.Millisecond) {
+		select {
+		case <-t.prog.Done():
+			return
+		default:
 		}
 	}
-	t.console.SetTransparent(false)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old, err := unix.IoctlGetTermios(t.device(), unix.TCGETS); err == nil && !t.raw {
+		t.saved = *old
+		t.setRaw()
+		t.typeAhead()
+	} else if t.raw {
+		t.setRaw()
+	}
+	t.raw = true
+	t.console.Settle()
 	poke(t.wake)
 }
 
@@ -338,7 +367,7 @@ func (t *terminal) makeRaw() {
 func (t *terminal) setRaw() {
 	n := t.saved
 	n.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON | unix.IUCLC
-	n.Oflag &^= unix.OPOST
+	n.Oflag = t.console.Termios().Oflag
 	n.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN | unix.EXTPROC
 	n.Cflag = n.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	n.Cc[unix.VMIN], n.Cc[unix.VTIME] = 1, 0
@@ -383,7 +412,7 @@ func (t *terminal) lend() {
 	defer t.mu.Unlock()
 	if t.raw {
 		t.restore()
-		t.console.SetTransparent(true)
+		t.console.Lend()
 		notify(t.waiting)
 	}
 }
@@ -454,6 +483,7 @@ func (t *terminal) signals(quit <-chan struct{}) {
 	// stopped.
 	const patience = 300 * time.Millisecond
 	var look <-chan time.Time
+	by := unix.SIGTSTP
 	for {
 		select {
 		case <-quit:
@@ -467,10 +497,12 @@ func (t *terminal) signals(quit <-chan struct{}) {
 			default:
 				t.console.Signal(sig.(unix.Signal))
 			}
-		case <-t.stopped:
+		case sig := <-t.stopped:
+			by = unix.Signal(sig)
 			unix.Kill(0, unix.SIGTSTP) // the whole pipeline; we get it too
 		case <-stop:
-			t.suspend(stop)
+			t.suspend(by)
+			by = unix.SIGTSTP
 		case <-t.waiting:
 			look = time.After(patience)
 		case <-look:
@@ -484,18 +516,40 @@ func (t *terminal) signals(quit <-chan struct{}) {
 	}
 }
 
-// suspend stops this process as SIGTSTP does, and what is to be done when it
-// goes on.
-func (t *terminal) suspend(stop chan os.Signal) {
+// suspend stops this process as sig does where it is not caught, and does what
+// is to be done when it goes on.
+func (t *terminal) suspend(sig unix.Signal) {
+	// The key's echo is to be seen first; the terminal may take nothing, too.
+	for range 100 {
+		if t.console.Idle() {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	t.lend()
-	signal.Stop(stop)
-	// A signal to the calling thread is taken before the call returns.
 	runtime.LockOSThread()
-	unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGTSTP)
+	// Package signal leaves a handler behind where there was none.
+	old := setAction(sig, &action{})
+	// A signal to the calling thread is taken before the call returns.
+	unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
+	setAction(sig, &old)
 	runtime.UnlockOSThread()
-	signal.Notify(stop, unix.SIGTSTP)
 	t.prog.SignalGroup(int(unix.SIGCONT))
 	t.resumed()
+}
+
+// action is the kernel's struct sigaction; its zero value is the default.
+type action struct {
+	handler, flags, restorer uintptr
+	mask                     uint64
+}
+
+// setAction is rt_sigaction(2); of SIGSTOP there is nothing to be set.
+func setAction(sig unix.Signal, a *action) (old action) {
+	if sig != unix.SIGSTOP {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(a)), uintptr(unsafe.Pointer(&old)), unsafe.Sizeof(a.mask), 0, 0)
+	}
+	return old
 }
 
 // resumed is to be called when this process was stopped.
@@ -518,5 +572,4 @@ func (t *terminal) resumed() {
 	default:
 	}
 	t.resize()
-	t.console.Signal(unix.SIGWINCH) // what was on the screen may be gone
 }

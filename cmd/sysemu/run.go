@@ -263,12 +263,23 @@ func (r *runCmd) Run(std streams) error {
 		listUnsupported(std, m.Unsupported())
 	}
 	if state := cmd.ProcessState; state != nil {
+		if state.Sys().Signal() == unix.SIGINT && std.terminal() {
+			dieOfInterrupt()
+		}
 		if s := status(state.Sys()); s != 0 {
 			return exitStatus(s)
 		}
 		return nil
 	}
 	return err
+}
+
+// dieOfInterrupt ends sysemu by SIGINT, when the program ended so: a shell that
+// runs a list of commands goes on after one that has only exited.
+func dieOfInterrupt() {
+	signal.Reset(unix.SIGINT)
+	unix.Kill(unix.Getpid(), unix.SIGINT)
+	time.Sleep(time.Second) // to die in
 }
 
 // startError gives a program that could not be started the status a shell gives it.

@@ -20,6 +20,7 @@ type Console struct {
 	writable chan struct{}
 	closed   chan struct{}
 	once     sync.Once
+	taken    bool // what Read returned last is being shown
 }
 
 // NewConsole makes a terminal, whose slave is not locked, and takes its
@@ -77,6 +78,7 @@ func (c *Console) Read(p []byte) (n int, err error) {
 	for {
 		open := true
 		c.lock(func() {
+			defer func() { c.taken = n > 0 }()
 			if n, open = c.t.takeOutput(p), c.t.masterOpen; n == 0 && open {
 				err = c.t.report()
 			}
@@ -92,6 +94,12 @@ func (c *Console) Read(p []byte) (n int, err error) {
 		case <-c.closed:
 		}
 	}
+}
+
+// Idle reports whether all that was printed was read, and Read called again.
+func (c *Console) Idle() (idle bool) {
+	c.lock(func() { idle = !c.taken && c.t.printed.len() == 0 })
+	return idle
 }
 
 // Write types p: it is edited and echoed, and may signal the foreground group.

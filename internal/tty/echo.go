@@ -49,7 +49,7 @@ func (t *TTY) dropEcho() { t.echo = t.echo[:0] }
 // flushEcho prints the echo, unless output is stopped, as far as there is
 // room.
 func (t *TTY) flushEcho() {
-	if len(t.echo) == 0 || t.stopped {
+	if len(t.echo) == 0 || t.stopped || t.held() {
 		return
 	}
 	n := 0
@@ -87,7 +87,7 @@ func (t *TTY) doEcho(op echoOp) {
 			t.printed.putByte(c)
 		case t.out(unix.OPOST):
 			var out [widest]byte
-			t.printed.put(out[:t.process(c, &out)])
+			t.printed.put(t.processed(c, &out))
 		default:
 			t.printed.putByte(c)
 		}

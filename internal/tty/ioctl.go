@@ -238,7 +238,7 @@ func (c *call) setTermios(cmd uint32) error {
 	}
 	setSpeeds(&n)
 	if n != t.termios {
-		t.want(wantInput)
+		t.wantSettings(&n)
 	}
 	switch cmd {
 	case unix.TCSETSF, unix.TCSETSF2, unix.TCSETAF:

@@ -11,7 +11,7 @@ func (t *TTY) writable() bool { return !t.stopped && !t.held() && t.room() >= wi
 // print puts as much of b as there is room for through output processing.
 func (t *TTY) print(b []byte) int {
 	n := 0
-	if t.transparent || !t.out(unix.OPOST) {
+	if !t.out(unix.OPOST) {
 		if t.writable() {
 			n = min(len(b), t.room())
 			t.printed.put(b[:n])
@@ -24,7 +24,7 @@ func (t *TTY) print(b []byte) int {
 				n += k
 				continue
 			}
-			t.printed.put(out[:t.process(b[n], &out)])
+			t.printed.put(t.processed(b[n], &out))
 			n++
 		}
 	}
@@ -44,6 +44,16 @@ func (t *TTY) plain(b []byte) int {
 	}
 	t.column += uint32(n)
 	return n
+}
+
+// processed is process that leaves the byte as it is where somebody else
+// processes output.
+func (t *TTY) processed(c byte, out *[widest]byte) []byte {
+	n := t.process(c, out)
+	if t.through.on {
+		out[0], n = c, 1
+	}
+	return out[:n]
 }
 
 // process is the processing of a byte of output (OPOST): it puts what c

@@ -58,7 +58,7 @@ func (s *Slave) Read(ctx vfs.Context, f *vfs.File, b []byte, _ int64) (n int, er
 	}
 	for n < len(b) {
 		if !t.available(1) {
-			t.want(wantInput)
+			t.want(wantNow)
 			if s.dead() || atOnce {
 				return n, nil
 			}

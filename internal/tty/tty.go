@@ -53,9 +53,7 @@ type TTY struct {
 	locked        bool // TIOCSPTLCK
 	exclusive     bool // TIOCEXCL
 
-	transparent bool // the console's own terminal processes output
-	wanted      want // since it became so
-	reported    want // to the console
+	through transparent
 
 	masterOpen  bool
 	slavesOpen  int  // descriptions of the slave
