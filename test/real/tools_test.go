@@ -190,11 +190,11 @@ func TestNode(t *testing.T) {
 		{Name: "stdin", Args: []string{"node", "-e", `let n = 0; process.stdin.on("data", d => n += d.length).on("end", () => console.log(n))`}, Stdin: bigText(300000), Need: []string{"node"}},
 		js("timers", `
 const t0 = process.hrtime.bigint();
-setTimeout(() => console.log('timeout 20'), 20); setTimeout(() => console.log('timeout 5'), 5);
+setTimeout(() => console.log('timeout 90'), 90); setTimeout(() => console.log('timeout 60'), 60);
 setImmediate(() => console.log('immediate')); process.nextTick(() => console.log('tick')); Promise.resolve().then(() => console.log('micro'));
-let n = 0; const i = setInterval(() => { console.log('interval', ++n); if (n == 3) clearInterval(i) }, 30);
+let n = 0; const i = setInterval(() => { console.log('interval', ++n); if (n == 3) clearInterval(i) }, 200);
 process.on('exit', () => console.log(process.hrtime.bigint() - t0 > 80000000n));
-(async () => { await require('timers/promises').setTimeout(150); console.log('end') })();
+(async () => { await require('timers/promises').setTimeout(1000); console.log('end') })();
 `),
 		js("worker-threads", `
 const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
