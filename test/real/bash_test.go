@@ -67,7 +67,7 @@ func TestBash(t *testing.T) {
 		{Name: "functions", Script: `f() { local x=$1; ((x<=1)) && { echo 1; return; }; echo $((x * $(f $((x-1))))); }; f 6; g() { return 9; }; g; echo $?`},
 		{Name: "set-e", Script: `set -e; echo a; (false; echo b) || echo c; false; echo never`},
 		{Name: "set-u", Script: `set -u; echo ${x-unset}; echo $x; echo never`},
-		{Name: "set-x", Script: `set -x; a=1; echo $a | cat; [ $a -eq 1 ] && : yes`},
+		{Name: "set-x", Script: `set -x; a=1; x=$(echo $a; false); [ $a -eq 1 ] && : yes`},
 		{Name: "eval-source", Script: `echo 'v=sourced; echo "in $BASH_SOURCE $1"' > lib.sh; . ./lib.sh arg; echo $v; eval 'echo $v' twice; . ./missing.sh; echo $?`},
 		{Name: "read", Script: `printf 'a:b:c\n' | { IFS=: read x y z; echo $z$y$x; }; printf abc | { read -n 2 v; echo $v; }; read -t 0.1 v < <(sleep 0.5); echo $?; printf 'a\0b\0' | while IFS= read -r -d '' w; do echo "<$w>"; done`},
 		{Name: "printf", Script: `printf '%5d|%-5s|%05.1f|%x|%o|%e|%q|%b\n' 42 ab 3.14159 255 8 12345.678 "it's" 'a\tb'; printf '%s\n' a b c; printf -v v %03d 7; echo $v`},
