@@ -104,6 +104,10 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 		prog.code, prog.use = p.exitCode, p.totalUsage()
 		prog.use.add(p.childrenUsage)
 		close(prog.done)
+		select {
+		case started <- ErrClosed: // it did not get as far as to say
+		default:
+		}
 	}
 	t.first = func() {
 		err := t.begin(s)

@@ -63,12 +63,20 @@ func (tableHandler) ServeCall(c *Call) (uint64, error) {
 	return c.Task.serve(c)
 }
 
+// maxUnsupported bounds the calls that are counted by name: programs may make up
+// numbers without end.
+const maxUnsupported = 1024
+
 // serve looks the call up and runs it.
 func (t *Task) serve(c *Call) (uint64, error) {
 	if f := lookup(c.Arch, c.Nr); f != nil {
 		return f(t, &c.Args)
 	}
-	t.k.unsupported[c.Name()]++
+	name := c.Name()
+	if len(t.k.unsupported) >= maxUnsupported && t.k.unsupported[name] == 0 {
+		name = "others"
+	}
+	t.k.unsupported[name]++
 	return 0, unix.ENOSYS
 }
 

@@ -291,15 +291,19 @@ func (t *Task) releaseVfork() {
 
 // detachMM lets go of the address space.
 func (t *Task) detachMM() {
-	if t.mm == nil {
-		return
+	if s := t.mm; s != nil {
+		t.mm = nil
+		t.letGo(s)
 	}
-	t.mm.Users--
-	if t.mm.Users == 0 {
+}
+
+// letGo gives up a user's claim to an address space.
+func (t *Task) letGo(s *mm.Space) {
+	s.Users--
+	if s.Users == 0 {
 		t.k.detachShared(t)
-		t.mm.Release(t)
+		s.Release(t)
 	}
-	t.mm = nil
 }
 
 func (f *fsInfo) copy() *fsInfo {

@@ -22,6 +22,7 @@ type CPU struct {
 	current *Task
 	resched bool // current should give way; also set with a kick
 	idle    bool
+	inGuest bool          // current runs guest code, or is about to
 	wake    chan struct{} // capacity 1: something for an idle CPU
 	inbox   []func()      // to run on this CPU's thread, lock held
 	spare   []*kstack

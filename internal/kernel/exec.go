@@ -401,7 +401,7 @@ func (t *Task) mapProgram(th *machine.Thread, s *mm.Space, g *program, bounds lo
 // caller the leader's number.
 func (t *Task) killThreads() error {
 	p := t.p
-	if p.groupExit {
+	if p.groupExit || t.dying { // dying: another thread's exec came first
 		return unix.EINTR
 	}
 	for _, o := range p.threads {
@@ -430,13 +430,14 @@ func (t *Task) killThreads() error {
 func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 	p := t.p
 	t.exitFutexes()
-	old := t.th
-	t.detachMM()
-	t.th = th
+	// Others may look at the task while it lets go of the old memory, which may
+	// sleep.
+	old, oldMM := t.th, t.mm
+	t.th, t.mm = th, s
 	old.Destroy()
 	st := old.Stats()
 	t.before.add(usage{utime: st.User, stime: st.System, minflt: st.MinFaults, majflt: st.MajFaults, maxrss: st.MaxRSS})
-	t.mm = s
+	t.letGo(oldMM)
 	t.releaseVfork()
 	p.stopTimersForExec()
 	if t.files.Shared() {

@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/sysemu/sysemu/abi"
 	"golang.org/x/sys/unix"
@@ -43,7 +45,7 @@ func (p *Process) itimerReal() *timer {
 				for it.realAt += it.interval; it.realAt <= now; {
 					it.realAt += it.interval * ((now-it.realAt)/it.interval + 1)
 				}
-				p.k.timers.set(it.real, it.realAt)
+				p.k.timers.set(it.real, max(it.realAt, now+minPeriod))
 			}
 		})
 	}
@@ -287,7 +289,7 @@ func (x *posixTimer) fire() {
 		extra = (now - x.at) / x.interval
 		x.at += x.interval * (extra + 1)
 		if !x.onCPUTime() {
-			x.p.k.timers.set(x.tm, x.at)
+			x.p.k.timers.set(x.tm, max(x.at, now+minPeriod))
 		}
 	} else {
 		x.armed = false
@@ -323,8 +325,8 @@ func (pt *posixTimers) tick() {
 	if !pt.cpu {
 		return
 	}
-	for id := int32(0); id < pt.next; id++ {
-		if x := pt.byID[id]; x != nil && x.armed && x.onCPUTime() && x.now() >= x.at {
+	for _, id := range slices.Sorted(maps.Keys(pt.byID)) {
+		if x := pt.byID[id]; x.armed && x.onCPUTime() && x.now() >= x.at {
 			x.fire()
 		}
 	}

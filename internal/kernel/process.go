@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"runtime/debug"
 	"slices"
 
 	"github.com/sysemu/sysemu/internal/mm"
@@ -237,17 +238,21 @@ func (t *Task) exit(code int) {
 	if t == p.leader && !p.groupExit {
 		p.exitCode = code
 	}
-	t.exitFutexes()
+	t.attempt(t.exitFutexes)
 	t.releaseVfork()
-	t.detachMM()
-	if t.files != nil {
-		t.files.Unref(t)
-		t.files = nil
-	}
-	t.fs.refs--
-	if t.fs.refs == 0 {
-		t.fs.release()
-	}
+	t.attempt(t.detachMM)
+	t.attempt(func() {
+		if f := t.files; f != nil {
+			t.files = nil
+			f.Unref(t)
+		}
+	})
+	t.attempt(func() {
+		t.fs.refs--
+		if t.fs.refs == 0 {
+			t.fs.release()
+		}
+	})
 	if t.th != nil {
 		t.th.Destroy()
 		p.usage.addThread(t)
@@ -260,13 +265,24 @@ func (t *Task) exit(code int) {
 	if t != p.leader {
 		delete(t.k.pids.tasks, t.tid)
 	}
-	t.k.taskGone(t)
+	t.attempt(func() { t.k.taskGone(t) })
 	if last {
 		p.end(t)
 	} else {
 		p.threadEnded(t)
 	}
 	t.state = dead // at the very end: letting go of files may sleep
+}
+
+// attempt runs a step of the task's end. One that panics must not keep the
+// others from being taken: the task would be neither alive nor gone.
+func (t *Task) attempt(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			t.k.report("sysemu: panic while ending pid %d: %v\n%s", t.p.pid, r, debug.Stack())
+		}
+	}()
+	f()
 }
 
 // threadEnded does what it means to the rest that a thread, not the last, has
@@ -299,18 +315,18 @@ func (p *Process) parentDied(parent *Process) {
 // end makes the process a zombie: t, its last thread, is going.
 func (p *Process) end(t *Task) {
 	k := p.k
-	if p.exe != nil {
-		p.exe.Unref(t)
+	if f := p.exe; f != nil {
 		p.exe = nil
+		t.attempt(func() { f.Unref(t) })
 	}
 	p.stopTimers()
 	p.zombie = true
 	p.stopSignal = 0
 	p.pending.clear()
 	p.sig.unref()
-	k.releaseLocks(p)
+	t.attempt(func() { k.releaseLocks(p) })
 	if s := p.session(); s.leader == p {
-		s.leaderExits()
+		t.attempt(s.leaderExits)
 	}
 	// Children go to the reaper; groups that are orphaned by that and have
 	// stopped members are woken (POSIX).

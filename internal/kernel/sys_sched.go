@@ -392,5 +392,13 @@ func sysMembarrier(t *Task, cmd int32, flags uint32, cpu int32) (int, error) {
 			o.th.Kick()
 		}
 	}
+	// A thread that has come out waits for the lock, which is ours.
+	for _, c := range t.k.cpus {
+		if o := c.current; o != nil && o != t && o.th != nil {
+			for o.th.Running() {
+				unix.Nanosleep(&unix.Timespec{Nsec: 10_000}, nil)
+			}
+		}
+	}
 	return 0, nil
 }

@@ -147,8 +147,13 @@ func (t *Task) main() {
 
 // runGuest runs guest code, without the lock.
 func (t *Task) runGuest() machine.Event {
+	c := t.cpu
+	c.inGuest = true
 	t.k.mu.Unlock()
-	defer t.k.mu.Lock()
+	defer func() {
+		t.k.mu.Lock()
+		c.inGuest = false
+	}()
 	return t.th.Run()
 }
 
@@ -156,16 +161,8 @@ func (t *Task) runGuest() machine.Event {
 // that embeds us goes on.
 func (t *Task) panicked(r any) {
 	t.k.report("sysemu: panic while serving %s for %s (pid %d): %v\n%s", &t.call, t.comm, t.p.pid, r, debug.Stack())
-	defer func() {
-		if r := recover(); r != nil { // state too broken to end in order
-			t.k.report("sysemu: panic while ending pid %d: %v\n%s", t.p.pid, r, debug.Stack())
-			t.state = dead
-			if t.th != nil {
-				t.th.Destroy()
-			}
-		}
-	}()
 	t.p.kill(int(unix.SIGKILL))
+	t.dying = true
 	t.doWork()
 }
 
@@ -258,7 +255,7 @@ func (t *Task) makeReady() {
 	t.cpu.ready.push(t)
 	// A CPU that is in kernel code (this one, mostly) comes by its queue
 	// when its task sleeps. Others are asleep or in guest code.
-	if t.cpu.idle || t.cpu.current != nil && t.cpu.current.th != nil && t.cpu.current.th.Running() {
+	if t.cpu.idle || t.cpu.inGuest {
 		t.cpu.poke()
 	}
 }
@@ -274,10 +271,16 @@ func (t *Task) Offload(f func()) {
 		return
 	}
 	done := false
+	var failed any
 	k.stopped.Add(1)
 	go func() {
 		defer k.stopped.Done()
 		defer func() {
+			// A panic is the call's, and goes on where the call is served: here
+			// it would end the program that embeds us.
+			if r := recover(); r != nil {
+				failed = fmt.Sprintf("%v\n%s", r, debug.Stack())
+			}
 			k.mu.Lock()
 			done = true
 			t.Wakeup()
@@ -287,6 +290,9 @@ func (t *Task) Offload(f func()) {
 	}()
 	for !done {
 		t.sleep(uninterruptible, 0)
+	}
+	if failed != nil {
+		panic(failed)
 	}
 }
 

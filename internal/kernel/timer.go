@@ -75,11 +75,18 @@ func (h *timerHeap) expire() {
 	h.arm()
 }
 
-// run fires what is due.
+// minPeriod is the least time between two expiries of a timer that repeats:
+// those between are counted as overruns. Shorter ones would be due again before
+// they were served.
+const minPeriod = int64(100 * time.Microsecond)
+
+// run fires what is due. What becomes due meanwhile waits for the next time, so
+// that the lock is let go in between.
 func (h *timerHeap) run() {
+	now := h.k.clock.Monotonic()
 	for len(h.heap) > 0 && !h.k.closing {
 		t := h.heap[0]
-		if t.at > h.k.clock.Monotonic() {
+		if t.at > now {
 			return
 		}
 		heap.Pop(&h.heap)
