@@ -179,7 +179,7 @@ func (t *Task) begin(s Start) error {
 			return err
 		}
 	}
-	return t.exec(t.atCwd(), name, name, vfs.Follow, s.Args, s.Env)
+	return t.exec(t.atCwd(), name, name, false, vfs.Follow, s.Args, s.Env)
 }
 
 // search looks for a program in the directories of a PATH, as a shell does.

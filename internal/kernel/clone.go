@@ -74,8 +74,8 @@ func sysClone3(t *Task, args Addr, size uint64) (int, error) {
 		flags: raw[0], pidfd: Ptr[int32](raw[1]), childTID: Ptr[int32](raw[2]), parentTID: Ptr[int32](raw[3]),
 		exitSignal: int(raw[4] & 0xff), tls: raw[7],
 	}
-	const known = low32&^unix.CLONE_DETACHED | unix.CLONE_CLEAR_SIGHAND | unix.CLONE_INTO_CGROUP
-	if a.flags&^known != 0 || raw[4]&^uint64(unix.CSIGNAL) != 0 || a.flags&unix.CSIGNAL != 0 || raw[5] == 0 && raw[6] > 0 || raw[5] > 0 && raw[6] == 0 {
+	const clone3Flags = low32 | unix.CLONE_CLEAR_SIGHAND | unix.CLONE_INTO_CGROUP
+	if a.flags&^clone3Flags != 0 || a.flags&(unix.CLONE_DETACHED|unix.CSIGNAL&^unix.CLONE_NEWTIME) != 0 || raw[4]&^uint64(unix.CSIGNAL) != 0 || raw[5] == 0 && raw[6] > 0 || raw[5] > 0 && raw[6] == 0 {
 		return 0, unix.EINVAL
 	}
 	if raw[5] != 0 {
@@ -97,7 +97,7 @@ func sysClone3(t *Task, args Addr, size uint64) (int, error) {
 }
 
 const cloneNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
-	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
+	unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
 
 func (a *cloneArgs) check(t *Task) error {
 	f := a.flags
@@ -246,9 +246,7 @@ func (t *Task) newProcess(n *Task, a cloneArgs) {
 		dumpable: p.dumpable, oomScoreAdj: p.oomScoreAdj,
 	}
 	n.p = c
-	if p.exe != nil {
-		c.exe = p.exe.Ref()
-	}
+	c.setExe(t, p.exe)
 	switch {
 	case a.flags&unix.CLONE_SIGHAND != 0:
 		c.sig = p.sig

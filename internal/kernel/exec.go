@@ -54,16 +54,19 @@ func sysExecveat(t *Task, dir FD, name Str, argv, envp Ptr[Addr], flags int32) e
 	if flags&unix.AT_EMPTY_PATH != 0 {
 		wf |= vfs.Empty
 	}
-	// The name that scripts and AT_EXECFN see.
+	// The name that scripts and AT_EXECFN see. An interpreter could not open
+	// the script by it when the descriptor is closed.
 	shown := file
+	hidden := false
 	if dir != unix.AT_FDCWD && !path.IsAbs(file) {
+		hidden, _ = t.files.Cloexec(int(dir))
 		shown = "/dev/fd/" + itoa(int(dir))
 		if file != "" {
 			shown += "/" + file
 		}
 	}
 	t.noResult = true
-	switch err := t.exec(at, file, shown, wf, args, env).(type) {
+	switch err := t.exec(at, file, shown, hidden, wf, args, env).(type) {
 	case nil:
 	case lateError:
 		// Linux has given up the old program by then.
@@ -148,7 +151,7 @@ func (r fileReader) ReadAt(p []byte, off int64) (int, error) {
 
 // openProgram finds what is to be run: the file, or the interpreter that its
 // "#!" line names.
-func (t *Task) openProgram(at vfs.At, file, shown string, wf vfs.WalkFlags, argv []string) (*program, error) {
+func (t *Task) openProgram(at vfs.At, file, shown string, hidden bool, wf vfs.WalkFlags, argv []string) (*program, error) {
 	g := &program{argv: argv, cred: t.cred}
 	ok := false
 	defer func() {
@@ -182,6 +185,9 @@ func (t *Task) openProgram(at vfs.At, file, shown string, wf vfs.WalkFlags, argv
 		}
 		if script == nil {
 			break
+		}
+		if hidden {
+			return nil, unix.ENOENT
 		}
 		if depth == loader.MaxInterpreters {
 			return nil, unix.ELOOP
@@ -258,11 +264,11 @@ func (t *Task) execCred(g *program, f *vfs.File) error {
 
 // exec makes the task run another program. Until all that can fail has been
 // done the old one is whole, so an error is just returned.
-func (t *Task) exec(at vfs.At, file, shown string, wf vfs.WalkFlags, argv, envp []string) error {
+func (t *Task) exec(at vfs.At, file, shown string, hidden bool, wf vfs.WalkFlags, argv, envp []string) error {
 	if len(argv) == 0 {
 		argv = []string{""} // as Linux since 5.18
 	}
-	g, err := t.openProgram(at, file, shown, wf, argv)
+	g, err := t.openProgram(at, file, shown, hidden, wf, argv)
 	if err != nil {
 		return err
 	}
@@ -462,10 +468,7 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 	t.altstack.Sp, t.altstack.Size = 0, 0
 	t.clearTID, t.robustList, t.robustLen = 0, 0, 0
 	t.hasOld, t.resume = false, nil
-	if p.exe != nil {
-		p.exe.Unref(t)
-	}
-	p.exe = g.file.Ref()
+	p.setExe(t, g.file)
 	p.execed = true
 	p.exitSignal = int(unix.SIGCHLD)
 	if g.secure {

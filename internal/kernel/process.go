@@ -42,6 +42,7 @@ type Process struct {
 	stopSignal    int  // not 0: stopped by that signal
 	stopReported  bool // wait has reported the stop
 	continued     bool // SIGCONT, not yet reported by wait
+	tellContinued bool // the parent has not been told of SIGCONT
 	childWait     wait.Queue
 	subreaper     bool
 	noTTY         bool // has given up its session's controlling terminal
@@ -312,13 +313,23 @@ func (p *Process) parentDied(parent *Process) {
 	}
 }
 
+// setExe says which program p runs: nobody may write to it meanwhile.
+func (p *Process) setExe(t *Task, f *vfs.File) {
+	old := p.exe
+	p.exe = nil
+	if f != nil && f.DenyWrite() == nil {
+		p.exe = f.Ref()
+	}
+	if old != nil {
+		old.AllowWrite()
+		old.Unref(t)
+	}
+}
+
 // end makes the process a zombie: t, its last thread, is going.
 func (p *Process) end(t *Task) {
 	k := p.k
-	if f := p.exe; f != nil {
-		p.exe = nil
-		t.attempt(func() { f.Unref(t) })
-	}
+	t.attempt(func() { p.setExe(t, nil) })
 	p.stopTimers()
 	p.zombie = true
 	p.stopSignal = 0

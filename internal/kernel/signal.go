@@ -337,11 +337,11 @@ func (p *Process) cont() {
 		return
 	}
 	p.stopSignal = 0
-	p.continued = true
+	p.continued, p.tellContinued = true, true
 	for _, t := range p.threads {
+		t.work = true
 		t.Wakeup()
 	}
-	p.tellParent(cldContinued, int(unix.SIGCONT))
 }
 
 // tellParent reports a stop or continuation.
@@ -377,6 +377,11 @@ func (t *Task) doWork() bool {
 			}
 			t.work = true
 			continue
+		}
+		if t.p.tellContinued {
+			// As Linux: who goes on tells, not who sent SIGCONT.
+			t.p.tellContinued = false
+			t.p.tellParent(cldContinued, int(unix.SIGCONT))
 		}
 		if !t.deliver() {
 			continue // the signal changed the state: look again

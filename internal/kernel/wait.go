@@ -200,6 +200,9 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 		}
 		w.match = func(c *Process) bool { return c.group != nil && c.group.id == int(id) }
 	case unix.P_PIDFD:
+		if id < 0 {
+			return unix.EINVAL
+		}
 		p, nonblock, err := t.pidFDProcess(FD(id))
 		if err != nil {
 			return err
