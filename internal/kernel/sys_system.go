@@ -19,7 +19,7 @@ func init() {
 		"prlimit64":         e4(sysPrlimit),
 		"syslog":            r3(sysSyslog),
 		"reboot":            e0(func(t *Task) error { return unix.EPERM }),
-		"vhangup":           e0(func(t *Task) error { return unix.EPERM }),
+		"vhangup":           e0(sysVhangup),
 		"iopl":              e0(func(t *Task) error { return unix.EPERM }),
 		"ioperm":            e0(func(t *Task) error { return unix.EPERM }),
 		"bpf":               e0(func(t *Task) error { return unix.EPERM }),

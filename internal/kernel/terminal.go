@@ -111,6 +111,17 @@ func (s *Session) leaderExits() {
 	s.tty, s.leader, s.hungUp = nil, nil, 0
 }
 
+// sysVhangup hangs up the caller's controlling terminal.
+func sysVhangup(t *Task) error {
+	if !t.cred.Has(unix.CAP_SYS_TTY_CONFIG) {
+		return unix.EPERM
+	}
+	if c := (jobs{t.k}).Caller(t); c.TTY != nil {
+		c.TTY.Hangup()
+	}
+	return nil
+}
+
 // newTerminals makes the devpts and what opens terminals by number.
 func (k *Kernel) newTerminals(ctx vfs.Context) vfs.FileSystem {
 	k.terminals = tty.NewFS(jobs{k}, ctx.Realtime(), tty.Options{Dev: k.ns.System().AnonymousDev()})

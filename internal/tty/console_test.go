@@ -150,3 +150,80 @@ func TestDevpts(t *testing.T) {
 	s1.Unref(ctx)
 	m2.Unref(ctx)
 }
+
+// TestTransparent has a console that stands for another terminal: output
+// passes as it is, and Read tells in order what programs want.
+func TestTransparent(t *testing.T) {
+	var k waittest.Kernel
+	var c *tty.Console
+	var f *vfs.File
+	k.Do(func() {
+		ctx := vfstest.Root(k.NewTask())
+		fs := tty.NewFS(&fakeKernel{}, 0, tty.Options{})
+		var err error
+		if c, err = fs.NewConsole(ctx.Cred(), 0, k.Do); err == nil {
+			f, err = c.OpenSlave(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	c.Lend()
+	read := func(want string, wantErr error) {
+		t.Helper()
+		b := make([]byte, 100)
+		n, err := c.Read(b)
+		if string(b[:n]) != want || err != wantErr {
+			t.Fatalf("read %q, %v; want %q, %v", b[:n], err, want, wantErr)
+		}
+	}
+	k.Go(func(task *waittest.Task) {
+		ctx := vfstest.Root(task)
+		f.Write(ctx, []byte("one\n"))
+		f.Impl.(vfs.Poller).Poll(ctx, f)
+		b := make([]byte, 10)
+		n, _ := f.Read(ctx, b)
+		f.Write(ctx, append([]byte("got "), b[:n]...))
+		f.Unref(ctx)
+	})
+	read("one\n", nil)
+	for polled := false; ; polled = true {
+		_, err := c.Read(make([]byte, 10))
+		if err == tty.ErrWanted {
+			break // perhaps at once: the program did not wait between
+		}
+		if err != tty.ErrPolled || polled {
+			t.Fatal(err)
+		}
+	}
+	// Somebody else's output waits until the console is settled.
+	printed := make(chan struct{})
+	k.Go(func(task *waittest.Task) {
+		f.Write(vfstest.Root(task), []byte("other\n"))
+		close(printed)
+	})
+	if n, err := c.WriteEchoed([]byte("line\n")); n != 5 || err != nil {
+		t.Fatal(n, err)
+	}
+	select {
+	case <-printed:
+		t.Error("printed before the console was settled")
+	default:
+	}
+	c.Settle()
+	var got []byte
+	for len(got) < len("other\ngot line\n") {
+		b := make([]byte, 100)
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, b[:n]...)
+	}
+	if s := string(got); s != "other\ngot line\n" && s != "got line\nother\n" {
+		t.Errorf("printed %q", s)
+	}
+	k.Wait()
+	c.Close()
+	read("", io.EOF)
+}

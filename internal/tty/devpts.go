@@ -147,17 +147,21 @@ func OpenControlling(ctx vfs.Context, k Kernel, flags int) (vfs.Impl, error) {
 }
 
 // OpenPeer is TIOCGPTPEER on a master: the slave, whatever names there are.
-// ENOTTY for other files.
+// EIO for slaves, ENOTTY for other files.
 func OpenPeer(ctx vfs.Context, f *vfs.File, flags int) (*vfs.File, error) {
 	m, ok := f.Impl.(*Master)
 	if !ok {
+		if TTYOf(f) != nil {
+			return nil, unix.EIO
+		}
 		return nil, unix.ENOTTY
 	}
 	s, err := m.t.openSlave(ctx, flags)
 	if err != nil {
 		return nil, err
 	}
-	const status = unix.O_ACCMODE | unix.O_NONBLOCK | unix.O_APPEND | unix.O_SYNC | unix.O_ASYNC
+	// O_CLOEXEC stays among the flags, as on Linux.
+	const status = unix.O_CLOEXEC | unix.O_ACCMODE | unix.O_NONBLOCK | unix.O_APPEND | unix.O_SYNC | unix.O_ASYNC
 	return vfs.NewFile(vfs.Path{}, m.t.node, s, flags&status), nil
 }
 
