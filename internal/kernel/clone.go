@@ -299,7 +299,6 @@ func (t *Task) detachMM() {
 func (t *Task) letGo(s *mm.Space) {
 	s.Users--
 	if s.Users == 0 {
-		t.k.detachShared(t)
 		s.Release(t)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sysemu/sysemu/internal/fs/devfs"
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
+	"github.com/sysemu/sysemu/internal/ipc"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/net"
 	"github.com/sysemu/sysemu/internal/sigframe"
@@ -71,6 +72,7 @@ type Kernel struct {
 	cpuInfo      []string             // the host's, once it was asked for
 
 	futexes   futexTable
+	ipc       *ipc.System
 	timerfds  *timerfd.System
 	net       *net.Stack
 	signalfds wait.Queue    // readers of signalfds
@@ -115,6 +117,7 @@ func New(cfg Config) (*Kernel, error) {
 	k.pids.init(cfg.PIDs)
 	k.timers.init(k)
 	k.net = net.New()
+	k.ipc = &ipc.System{NewFile: k.sharedMemory}
 	k.timerfds = timerfd.NewSystem(timerClock{k})
 	k.boot = newBootTask(k)
 	root, err := cfg.Root(k.boot)

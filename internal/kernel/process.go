@@ -4,6 +4,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/sysemu/sysemu/internal/ipc"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -51,8 +52,9 @@ type Process struct {
 	oomScoreAdj   int
 	itimers       itimers
 	posixTimers   posixTimers
-	usage         usage // of threads that have ended
-	childrenUsage usage // of children that were waited for
+	semUndo       ipc.Undo // of SEM_UNDO: its threads share it
+	usage         usage    // of threads that have ended
+	childrenUsage usage    // of children that were waited for
 
 	onExit func()        // tells who started it
 	onStop func(sig int) // tells who started it and follows its stops; or nil
@@ -336,6 +338,7 @@ func (p *Process) end(t *Task) {
 	p.pending.clear()
 	p.sig.unref()
 	t.attempt(func() { k.releaseLocks(p) })
+	t.attempt(func() { k.ipc.Exit(t, &p.semUndo) })
 	if s := p.session(); s.leader == p {
 		t.attempt(s.leaderExits)
 	}

@@ -2,7 +2,6 @@ package kernel
 
 import "github.com/sysemu/sysemu/internal/vfs"
 
-func (k *Kernel) detachShared(t *Task)    {}
 func (k *Kernel) taskGone(t *Task)        {}
 func (k *Kernel) releaseLocks(p *Process) {}
 func (t *Task) dumpCore(sig int) bool     { return false }

@@ -235,6 +235,46 @@ func (s *Space) Unmap(ctx vfs.Context, th *machine.Thread, addr, size uint64) er
 	return nil
 }
 
+// DetachAt serves shmdt(2): it unmaps what is left of the segment that was
+// attached at addr.
+func (s *Space) DetachAt(ctx vfs.Context, th *machine.Thread, addr uint64) error {
+	if addr%PageSize != 0 {
+		return unix.EINVAL
+	}
+	var file *vfs.File
+	var end uint64
+	var parts [][2]uint64
+	for i := s.index(addr); i < len(s.vmas); i++ {
+		v := &s.vmas[i]
+		if file != nil && v.Start >= end {
+			break
+		}
+		if v.File == nil || file != nil && v.File != file || v.Start < addr || v.Start-addr != v.Off {
+			continue
+		}
+		if file == nil {
+			a, ok := v.File.Impl.(Attacher)
+			if !ok {
+				continue
+			}
+			file = v.File
+			end = addr + (a.Size()+PageSize-1)&^(PageSize-1)
+		}
+		if v.End <= end {
+			parts = append(parts, [2]uint64{v.Start, v.Size()})
+		}
+	}
+	if file == nil {
+		return unix.EINVAL
+	}
+	for _, p := range parts {
+		if err := s.Unmap(ctx, th, p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Protect serves mprotect(2).
 func (s *Space) Protect(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot int) error {
 	grows := prot & (unix.PROT_GROWSDOWN | unix.PROT_GROWSUP)

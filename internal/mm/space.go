@@ -55,6 +55,7 @@ func (v *VMA) isData() bool {
 // Attacher is a file's Impl that wants to know of its mappings: System V
 // shared memory counts them.
 type Attacher interface {
+	Size() uint64 // bytes that were mapped at first
 	Attach(ctx vfs.Context)
 	Detach(ctx vfs.Context)
 }
