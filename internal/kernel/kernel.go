@@ -68,6 +68,7 @@ type Kernel struct {
 	devices      devfs.Table
 	terminals    *tty.FS              // nil until MountStandard
 	closeDevices func()               // nil until MountStandard
+	keepAll      func()               // hw is told no more of files that are gone
 	nsFiles      map[string]*vfs.File // what /proc/PID/ns leads to
 	cpuInfo      []string             // the host's, once it was asked for
 
@@ -127,6 +128,7 @@ func New(cfg Config) (*Kernel, error) {
 	if k.ns, err = vfs.NewNamespace(k.boot, root, 0, root.Type()); err != nil {
 		return nil, err
 	}
+	k.keepAll = vfs.OnForget(k.hw.Forget)
 	if cfg.Handler != nil {
 		k.handler = cfg.Handler(tableHandler{})
 	}
@@ -212,6 +214,7 @@ func (k *Kernel) Close() {
 	if k.closeDevices != nil {
 		k.closeDevices()
 	}
+	k.keepAll()
 	k.hw.Close()
 }
 

@@ -102,6 +102,12 @@ func (c *CPU) ForkZygote() (*Thread, error) {
 
 // NewSpace returns the first thread of a new, empty address space.
 func (c *CPU) NewSpace() (*Thread, error) {
+	c.m.mu.Lock()
+	err := c.closeStale()
+	c.m.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	t, err := c.zygote.Fork()
 	if err != nil {
 		return nil, err

@@ -348,3 +348,94 @@ func BenchmarkFork(b *testing.B) {
 		}
 	})
 }
+
+// fdCount is how many descriptors the guests' table has.
+func fdCount(t *testing.T, c *CPU) int {
+	l, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", c.zygote.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(l)
+}
+
+func TestFilesOfTheGuestsTable(t *testing.T) {
+	onCPU(t, func(c *CPU) {
+		open := func(flags int) int {
+			fd, err := unix.Open("/proc/self/exe", flags|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fd
+		}
+		must := func(n int, err error) int {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		ro := open(unix.O_RDONLY)
+		defer unix.Close(ro)
+		base := fdCount(t, c)
+		a := must(c.Import(ro, 1))
+		if b := must(c.Import(ro, 1)); b != a {
+			t.Errorf("the file was sent again: %d, %d", a, b)
+		}
+		rw := must(memfd("test", nil, pageSize))
+		defer unix.Close(rw)
+		must(c.Import(rw, 1)) // now for writing: what was there does not do
+		th, err := c.NewSpace()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer th.Destroy()
+		if _, err := th.Do(Mmap(codeAddr, pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED, must(c.Import(rw, 1)), 0)); err != nil {
+			t.Error(err)
+		}
+		if n := fdCount(t, c); n != base+1 {
+			t.Errorf("%d files in the table, want one", n-base)
+		}
+		// One that nobody received is not taken for the next.
+		if err := unix.Sendmsg(c.m.sock, make([]byte, 8), unix.UnixRights(ro), nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		must(c.Import(rw, 2))
+		if n := fdCount(t, c); n != base+2 {
+			t.Errorf("%d files in the table, want two", n-base)
+		}
+		c.m.Forget(1)
+		c.m.Forget(2)
+		c.m.Forget(3)
+		if th, err = c.NewSpace(); err != nil {
+			t.Fatal(err)
+		}
+		th.Destroy()
+		if n := fdCount(t, c); n != base {
+			t.Errorf("%d files are still in the table", n-base)
+		}
+		for key := range uint64(2 * maxFiles) {
+			must(c.Import(ro, 100+key))
+		}
+		if n := fdCount(t, c); n > base+maxFiles {
+			t.Errorf("%d files in the table", n-base)
+		}
+	})
+}
+
+func TestParkedThreadHasNoCPU(t *testing.T) {
+	onCPU(t, func(c *CPU) {
+		th := load(t, c, callLoop)
+		defer th.Destroy()
+		if err := th.Park(); err != nil {
+			t.Fatal(err)
+		}
+		if th.CPU() != nil {
+			t.Error("a parked thread has a CPU")
+		}
+		if err := th.Adopt(c); err != nil {
+			t.Fatal(err)
+		}
+		if ev := th.Run(); ev.Kind != Syscall || th.CPU() != c {
+			t.Errorf("event %+v", ev)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -455,3 +456,40 @@ var keys atomic.Uint64
 // Mmapper's keys, which tell the pages of different files apart. Guests do not
 // see it.
 func NewKey() uint64 { return keys.Add(1) }
+
+// forgetters are told of keys whose files are gone.
+var forgetters struct {
+	sync.Mutex
+	byID map[uint64]func(key uint64)
+}
+
+// OnForget has f called with every key that ForgetKey gives up, until cancel.
+// A machine that keeps files ready to be mapped again lets go of them then: a
+// memfd's memory lives as long as anyone has it open.
+func OnForget(f func(key uint64)) (cancel func()) {
+	id := NewKey()
+	forgetters.Lock()
+	defer forgetters.Unlock()
+	if forgetters.byID == nil {
+		forgetters.byID = map[uint64]func(uint64){}
+	}
+	forgetters.byID[id] = f
+	return func() {
+		forgetters.Lock()
+		defer forgetters.Unlock()
+		delete(forgetters.byID, id)
+	}
+}
+
+// ForgetKey says that what HostFile gave under key will not be mapped again.
+// A Mmapper calls it before it closes the host's descriptor.
+func ForgetKey(key uint64) {
+	if key == 0 {
+		return
+	}
+	forgetters.Lock()
+	defer forgetters.Unlock()
+	for _, f := range forgetters.byID {
+		f(key)
+	}
+}

@@ -19,6 +19,7 @@ func (t *Table) RegisterMemory(random io.Reader) (closeAll func()) {
 	}
 	return func() {
 		if z.fd >= 0 {
+			vfs.ForgetKey(z.key)
 			unix.Close(z.fd)
 			z.fd = -1
 		}

@@ -174,6 +174,7 @@ func copyTo(fd int, src io.Reader) error {
 
 func (n *node) closeHost() {
 	if n.key != 0 {
+		vfs.ForgetKey(n.key)
 		unix.Close(n.host)
 		n.key = 0
 	}

@@ -176,6 +176,7 @@ func (n *node) replace(st *unix.Statx_t) bool {
 	}
 	delete(n.fs.inodes, n.id)
 	n.fs.inodes[to] = e
+	vfs.ForgetKey(n.key)
 	n.id, n.noXattr, n.key = to, false, 0
 	n.take(st)
 	return true
@@ -401,6 +402,8 @@ func (n *node) Evict() {
 // close lets go of the descriptors.
 func (n *node) close() {
 	n.unpin()
+	vfs.ForgetKey(n.key)
+	n.key = 0
 	for _, h := range [...]*handle{n.path, n.ro, n.rw} {
 		if h != nil {
 			n.fs.cache.forget(h)

@@ -121,6 +121,7 @@ func (f *file) fill(h *host) error {
 
 func (f *file) closeHost() {
 	if f.host != nil {
+		vfs.ForgetKey(f.host.key)
 		unix.Close(f.host.fd)
 		f.host = nil
 		i := slices.Index(f.fs.hosts, f)
