@@ -60,6 +60,7 @@ type options struct {
 	middleware []Middleware
 	log        func(string)
 	uid, gid   *uint32
+	files      *tmpfs.Budget
 }
 
 type mount struct {
@@ -95,7 +96,9 @@ func WithFS(fsys fs.FS, dst string) Option {
 // WithHostname sets what uname(2) calls the machine; without it "sysemu".
 func WithHostname(name string) Option { return func(o *options) { o.hostname = name } }
 
-// WithMemory limits the memory of all programs together, in bytes.
+// WithMemory limits the memory of all programs together, in bytes: when they
+// use more, the biggest is killed. Files in memory may take half as much again,
+// then there is ENOSPC.
 func WithMemory(bytes uint64) Option { return func(o *options) { o.memory = bytes } }
 
 // WithPIDs limits how many tasks there may be at once.
@@ -143,8 +146,10 @@ func New(opts ...Option) (*Machine, error) {
 		}
 	}
 	raiseFiles()
+	o.files = kernel.NewFileMemory(o.memory)
 	cfg := kernel.Config{
-		CPUs: o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log,
+		Files: o.files,
+		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log,
 		Root: o.makeRoot, Setup: o.setup,
 	}
 	if len(o.middleware) > 0 {
@@ -174,7 +179,7 @@ func (o *options) makeRoot(ctx vfs.Context) (vfs.FileSystem, error) {
 	if err != nil {
 		return nil, err
 	}
-	upper := tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: rootDev + 1, Mode: 0o755})
+	upper := tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: rootDev + 1, Mode: 0o755, Budget: o.files})
 	return overlay.New(ctx, overlay.Options{Lower: []vfs.FileSystem{lower}, Upper: upper, Dev: rootDev, Shown: "lowerdir=" + o.root})
 }
 
@@ -197,7 +202,7 @@ func (o *options) setup(k *kernel.Kernel, ctx vfs.Context) error {
 		case mt.fsys != nil:
 			mounted, name = gofs.New(mt.fsys, dev), "gofs"
 		case mt.src == "":
-			mounted = tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: dev, Mode: 0o1777})
+			mounted = tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: dev, Mode: 0o1777, Budget: o.files})
 		default:
 			h, err := hostfs.New(mt.src, hostfs.Options{ReadOnly: mt.readOnly, Dev: dev})
 			if err != nil {

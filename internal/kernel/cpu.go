@@ -188,6 +188,7 @@ func (k *Kernel) startTicker() {
 			k.mu.Lock()
 			if k.tickAll() {
 				idle = 0
+				k.checkMemory()
 			} else if idle++; idle > 16 {
 				k.ticking = false
 				k.mu.Unlock()

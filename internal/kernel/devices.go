@@ -32,7 +32,7 @@ func (k *Kernel) MountStandard(ctx vfs.Context) error {
 
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME
 	inMemory := func(mode uint32) vfs.FileSystem {
-		return tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: sys.AnonymousDev(), Mode: mode})
+		return tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: sys.AnonymousDev(), Mode: mode, Budget: k.FileMemory()})
 	}
 	for _, m := range []struct {
 		at, source string

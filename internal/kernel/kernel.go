@@ -33,6 +33,7 @@ type Config struct {
 	Root     func(ctx vfs.Context) (vfs.FileSystem, error) // makes what is mounted at /
 	Hostname string                                        // "" = "sysemu"
 	Memory   uint64                                        // bytes of memory for all guests; 0 = as the host has
+	Files    *tmpfs.Budget                                 // of all files in memory; nil = half of the memory
 	PIDs     int                                           // tasks at most; 0 = 32768
 	Clock    Clock                                         // nil = the host's
 	Random   io.Reader                                     // nil = the host's
@@ -63,6 +64,7 @@ type Kernel struct {
 	ns       *vfs.Namespace
 	hostname string
 	domain   string
+	ram      ram
 	memfds   *tmpfs.FS // of memfds and shared memory; nil until there is one
 
 	devices      devfs.Table

@@ -147,6 +147,7 @@ func (k *Kernel) newFileSystem(ctx vfs.Context, kind, opts string) (vfs.FileSyst
 			return nil, err
 		}
 		o.Dev = k.ns.System().AnonymousDev()
+		o.Budget = k.FileMemory()
 		return tmpfs.New(ctx.Realtime(), o), nil
 	case "proc":
 		return k.newProc(ctx), nil
@@ -296,7 +297,7 @@ func (t *Task) setName(to *string, p Addr, n int32) error {
 // nameless is the file system of what never had a name: memfds and the like.
 func (k *Kernel) nameless() *tmpfs.FS {
 	if k.memfds == nil {
-		k.memfds = tmpfs.New(k.clock.Realtime(), tmpfs.Options{Dev: k.ns.System().AnonymousDev()})
+		k.memfds = tmpfs.New(k.clock.Realtime(), tmpfs.Options{Dev: k.ns.System().AnonymousDev(), Budget: k.FileMemory()})
 	}
 	return k.memfds
 }

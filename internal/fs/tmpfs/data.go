@@ -105,7 +105,7 @@ func (d *data) write(fs *FS, p []byte, off int64) (int, error) {
 // reserve makes the pages from off to end count as used: all or ENOSPC.
 func (d *data) reserve(fs *FS, off, end int64) error {
 	first, last := off>>pageShift, (end-1)>>pageShift
-	if last-first+1-d.pages > fs.opts.Size>>pageShift-fs.pages {
+	if last-first+1-d.pages > fs.room() {
 		return unix.ENOSPC // before the pages are looked at one by one
 	}
 	var want int64

@@ -99,7 +99,7 @@ func (f *file) toMemory() {
 		d.pages++
 		off += pageSize
 	}
-	f.fs.pages += d.pages - f.data.pages
+	f.fs.countPages(d.pages - f.data.pages)
 	f.data = d
 	f.closeHost()
 }
@@ -137,7 +137,7 @@ func (f *file) countHost() {
 	var st unix.Stat_t
 	if unix.Fstat(f.host.fd, &st) == nil {
 		n := st.Blocks / (pageSize / 512)
-		f.fs.pages += n - f.data.pages
+		f.fs.countPages(n - f.data.pages)
 		f.data.pages = n
 	}
 }
@@ -173,9 +173,9 @@ func (h *host) write(p []byte, off int64) (int, error) {
 // the worst case must be there, or else what they do need is asked for.
 func (f *file) writeHost(p []byte, off int64) (int, error) {
 	first, last := off>>pageShift, (off+int64(len(p))-1)>>pageShift
-	if f.fs.pages+last-first+1 > f.fs.opts.Size>>pageShift {
+	if last-first+1 > f.fs.room() {
 		f.countHost()
-		room := f.fs.opts.Size>>pageShift - f.fs.pages
+		room := f.fs.room()
 		n := int64(0)
 		for n < int64(len(p)) {
 			at := off + n
@@ -208,7 +208,7 @@ func (h *host) present(off int64) bool {
 func (f *file) reserveHost(off, end int64) error {
 	f.countHost()
 	need := (end-1)>>pageShift - off>>pageShift + 1
-	if f.fs.pages+need-min(need, f.data.pages) > f.fs.opts.Size>>pageShift {
+	if need-min(need, f.data.pages) > f.fs.room() {
 		return unix.ENOSPC
 	}
 	err := unix.Fallocate(f.host.fd, unix.FALLOC_FL_KEEP_SIZE, off, end-off)

@@ -27,7 +27,17 @@ type Options struct {
 	Inodes   int64  // 0 is 2²⁰
 	Mode     uint32 // of the root; 0 is 01777
 	UID, GID uint32 // of the root
+	Budget   *Budget
 }
+
+// Budget bounds several file systems together. nil is no bound.
+type Budget struct {
+	Size int64 // bytes
+	used int64 // pages
+}
+
+// Used is how many bytes are in use.
+func (b *Budget) Used() int64 { return b.used << pageShift }
 
 // FS is one tmpfs.
 type FS struct {
@@ -96,13 +106,30 @@ func (fs *FS) Unmounted() {
 // HostFiles is how many host descriptors the file system has open.
 func (fs *FS) HostFiles() int { return len(fs.hosts) }
 
+// room is how many pages more there may be; it may be negative.
+func (fs *FS) room() int64 {
+	n := fs.opts.Size>>pageShift - fs.pages
+	if b := fs.opts.Budget; b != nil {
+		n = min(n, b.Size>>pageShift-b.used)
+	}
+	return n
+}
+
 // takePages accounts for n more pages: ENOSPC. n may be negative.
 func (fs *FS) takePages(n int64) error {
-	if n > 0 && fs.pages+n > fs.opts.Size>>pageShift {
+	if n > 0 && n > fs.room() {
 		return unix.ENOSPC
 	}
-	fs.pages += n
+	fs.countPages(n)
 	return nil
+}
+
+// countPages is takePages for pages that are there already.
+func (fs *FS) countPages(n int64) {
+	fs.pages += n
+	if b := fs.opts.Budget; b != nil {
+		b.used += n
+	}
 }
 
 // node is what all inodes have.
