@@ -98,6 +98,9 @@ func PipeSignal(f *vfs.File) bool {
 
 // Stack is a network namespace: the names sockets are bound to.
 type Stack struct {
+	// MaxDgramQlen is net.unix.max_dgram_qlen, for sockets made from now on.
+	MaxDgramQlen int
+
 	ino               uint64
 	abstract          map[abstractName]*unixSock
 	autobind          uint32
@@ -113,8 +116,9 @@ type Stack struct {
 // New returns the namespace of a new machine.
 func New() *Stack {
 	return &Stack{
-		abstract: make(map[abstractName]*unixSock),
-		tcp:      newPorts(), udp: newPorts(), udplite: newPorts(),
+		MaxDgramQlen: maxDgramQlen,
+		abstract:     make(map[abstractName]*unixSock),
+		tcp:          newPorts(), udp: newPorts(), udplite: newPorts(),
 		netlink: make(map[uint32]*netlinkSock),
 	}
 }

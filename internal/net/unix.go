@@ -33,9 +33,9 @@ type abstractName struct {
 	name string
 }
 
-// maxDgramQlen is net.unix.max_dgram_qlen: the packets that wait at a socket
-// which is not connected back.
-const maxDgramQlen = 512
+// maxDgramQlen is net.unix.max_dgram_qlen as Linux begins with: the packets
+// that wait at a socket which is not connected back.
+const maxDgramQlen = 10
 
 var noCreds = unix.Ucred{Pid: 0, Uid: 1<<32 - 1, Gid: 1<<32 - 1}
 
@@ -57,7 +57,7 @@ func (n *Stack) newUnix(ctx vfs.Context, typ int) *unixSock {
 	s := &unixSock{peerCreds: noCreds}
 	s.init(n, ctx, s, unix.AF_UNIX, typ, 0)
 	if typ == unix.SOCK_DGRAM {
-		s.backlog = maxDgramQlen
+		s.backlog = n.MaxDgramQlen
 	}
 	return s
 }

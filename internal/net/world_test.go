@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -438,6 +439,9 @@ func compare(t *testing.T, label string, script []action) (diff string) {
 	var k waittest.Kernel
 	k.Do(func() {
 		h, o := newHost(t), &ours{n: New(), ctx: newCaller(k.NewTask())}
+		if b, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen"); err == nil {
+			o.n.MaxDgramQlen, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+		}
 		var log []string
 		for _, a := range script {
 			want, got := a.do(h), a.do(o)
