@@ -356,7 +356,7 @@ func execute(t *testing.T, c Case, dir string, inside bool) Result {
 	}
 	timeout := c.Timeout
 	if timeout == 0 {
-		timeout = 15 * time.Second
+		timeout = time.Minute
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

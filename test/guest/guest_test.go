@@ -39,7 +39,7 @@ func TestGuest(t *testing.T) {
 			}
 			for _, test := range strings.Fields(string(list)) {
 				t.Run(test, func(t *testing.T) {
-					compare.Run(t, compare.Case{Args: []string{bin, test}, Timeout: 20 * time.Second})
+					compare.Run(t, compare.Case{Args: []string{bin, test}, Timeout: time.Minute})
 				})
 			}
 		})
