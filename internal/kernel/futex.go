@@ -122,11 +122,23 @@ func (t *Task) futexCAS(addr uint64, old, new uint32) (uint32, error) {
 		return 0, unix.EFAULT
 	}
 	v, err := t.th.CompareAndSwap(addr, old, new)
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, unix.EFAULT
+	case v == old:
+		t.casMisses = 0
+	default:
+		// A thread that does nothing but change the word would keep us, and
+		// the kernel lock, for ever.
+		if t.casMisses++; t.casMisses >= maxCASMisses {
+			t.casMisses = 0
+			return 0, unix.EAGAIN
+		}
 	}
 	return v, nil
 }
+
+const maxCASMisses = 64
 
 func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val3 uint32) (int, error) {
 	private := op&futexPrivate != 0

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/sysemu/sysemu/internal/mm"
+	"github.com/sysemu/sysemu/internal/net"
 	"github.com/sysemu/sysemu/internal/pipe"
 	"github.com/sysemu/sysemu/internal/tty"
 	"github.com/sysemu/sysemu/internal/vfs"
@@ -249,7 +250,9 @@ func (t *Task) write(fd FD, v []iovec) (n uint64, err error) {
 	}
 	if total == 0 {
 		_, err = f.Write(t, nil)
-	} else if len(v) > 1 && total <= 16*chunk {
+	} else if message := total > chunk && !net.PipeSignal(f); message && total > maxMessage {
+		err = unix.EMSGSIZE
+	} else if message || len(v) > 1 && total <= maxMessage {
 		var b []byte
 		if b, err = t.gather(v); err == nil {
 			var k int

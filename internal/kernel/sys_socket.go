@@ -226,14 +226,35 @@ func sysSetsockopt(t *Task, fd FD, level, name int32, val Addr, n int32) error {
 	})
 }
 
+// maxMessage bounds the data of one message: what is longer goes in pieces
+// through a stream, and is EMSGSIZE elsewhere.
+const maxMessage = 4 << 20
+
 // send sends one message; v is where its data lie in the guest.
-func (t *Task) send(f *vfs.File, s net.Socket, v []iovec, m *net.Message, flags int) (int, error) {
-	b, err := t.gather(v)
-	if err != nil {
-		return 0, err
+func (t *Task) send(f *vfs.File, s net.Socket, v []iovec, m *net.Message, flags int) (n int, err error) {
+	var total uint64
+	for _, e := range v {
+		total += e.Len
 	}
-	m.Data = b
-	n, err := s.SendMsg(t, f, m, flags)
+	switch {
+	case total <= maxMessage:
+		if m.Data, err = t.gather(v); err != nil {
+			return 0, err
+		}
+		n, err = s.SendMsg(t, f, m, flags)
+	case !net.PipeSignal(f):
+		return 0, unix.EMSGSIZE
+	default:
+		var sent uint64
+		sent, err = t.writeFrom(v, 0, func(p []byte, _ int64) (int, error) {
+			m.Data = p
+			k, err := s.SendMsg(t, f, m, flags)
+			m.Control.Release(t) // it went with the first piece
+			m.Control = net.Control{}
+			return k, err
+		})
+		n = int(sent)
+	}
 	if err == unix.EPIPE && flags&unix.MSG_NOSIGNAL == 0 && net.PipeSignal(f) {
 		t.writeError(err)
 	}

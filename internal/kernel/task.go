@@ -66,6 +66,7 @@ type Task struct {
 	clearTID   uint64
 	robustList uint64
 	robustLen  uint64
+	casMisses  int // in a row: futexCAS
 	vforkDone  *wait.Queue
 	vforked    bool
 
