@@ -1,6 +1,9 @@
 package kernel
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
@@ -86,7 +89,7 @@ func (ft futexTable) wake(key mm.Key, n int, bits uint32) int {
 		if woken >= n {
 			break
 		}
-		if w.bitset&bits == 0 || w.pi || w.target != nil {
+		if w.bitset&bits == 0 || w.forPI() {
 			continue
 		}
 		ft.remove(w)
@@ -97,6 +100,25 @@ func (ft futexTable) wake(key mm.Key, n int, bits uint32) int {
 	return woken
 }
 
+// forPI reports whether the sleeper waits for a PI futex, now or when it is
+// requeued: a plain wake is not for it.
+func (w *futexWaiter) forPI() bool { return w.pi || w.target != nil }
+
+// wakeChecked is wake for a call, which mistakes of the kind are told to.
+func (ft futexTable) wakeChecked(key mm.Key, n int, bits uint32) (int, error) {
+	if n > 0 {
+		for i, w := range ft[key] {
+			if i >= n {
+				break
+			}
+			if w.forPI() {
+				return 0, unix.EINVAL
+			}
+		}
+	}
+	return ft.wake(key, n, bits), nil
+}
+
 // futexKey says what the futex at addr is.
 func (t *Task) futexKey(addr uint64, private bool) (mm.Key, error) {
 	if addr%4 != 0 {
@@ -105,8 +127,13 @@ func (t *Task) futexKey(addr uint64, private bool) (mm.Key, error) {
 	if addr >= mm.Top {
 		return mm.Key{}, unix.EFAULT
 	}
-	if !private && t.mm.Find(addr) == nil {
-		return mm.Key{}, unix.EFAULT // what is shared must be there to be known
+	if !private {
+		// What is shared must be there to be known, and what is the
+		// process's alone and never changes is not waited for.
+		v := t.mm.Find(addr)
+		if v == nil || v.Prot&unix.PROT_READ == 0 || v.Prot&unix.PROT_WRITE == 0 && !v.Shared && v.File == nil {
+			return mm.Key{}, unix.EFAULT
+		}
 	}
 	return t.mm.FutexKey(addr, private), nil
 }
@@ -143,7 +170,7 @@ const maxCASMisses = 64
 func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val3 uint32) (int, error) {
 	private := op&futexPrivate != 0
 	cmd := op &^ (futexPrivate | futexRealtime)
-	if op&futexRealtime != 0 && cmd != futexWaitBitset && cmd != futexWaitRequeuePI && cmd != futexLockPI2 && cmd != futexWait {
+	if op&futexRealtime != 0 && cmd != futexWaitBitset && cmd != futexWaitRequeuePI && cmd != futexLockPI2 {
 		return 0, unix.ENOSYS
 	}
 	var deadline int64
@@ -181,12 +208,12 @@ func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val
 		}
 		return 0, t.futexWait(uint64(addr), key, val, val3, deadline)
 	case futexWake:
-		return ft.wake(key, max(int(int32(val)), 1), ^uint32(0)), nil
+		return ft.wakeChecked(key, max(int(int32(val)), 1), ^uint32(0))
 	case futexWakeBitset:
 		if val3 == 0 {
 			return 0, unix.EINVAL
 		}
-		return ft.wake(key, max(int(int32(val)), 1), val3), nil
+		return ft.wakeChecked(key, max(int(int32(val)), 1), val3)
 	case futexRequeue, futexCmpRequeue:
 		key2, err := t.futexKey(uint64(addr2), private)
 		if err != nil {
@@ -204,11 +231,17 @@ func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val
 				return 0, unix.EAGAIN
 			}
 		}
-		n := ft.wake(key, int(val), ^uint32(0))
+		n, err := ft.wakeChecked(key, int(val), ^uint32(0))
+		if err != nil {
+			return 0, err
+		}
 		moved := 0
 		for _, w := range append([]*futexWaiter(nil), ft[key]...) {
 			if moved >= int(int32(timeout)) {
 				break
+			}
+			if w.forPI() {
+				return 0, unix.EINVAL
 			}
 			if key == key2 {
 				moved++
@@ -218,9 +251,6 @@ func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val
 			w.key = key2
 			ft.add(w)
 			moved++
-		}
-		if cmd == futexRequeue {
-			return n, nil
 		}
 		return n + moved, nil
 	case futexWakeOp:
@@ -232,7 +262,7 @@ func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val
 	case futexUnlockPI:
 		return 0, t.futexUnlockPI(uint64(addr), key)
 	case futexWaitRequeuePI:
-		return 0, t.futexWaitRequeuePI(uint64(addr), key, val, val3, deadline, uint64(addr2), private)
+		return 0, t.futexWaitRequeuePI(uint64(addr), key, val, deadline, uint64(addr2), private)
 	case futexCmpRequeuePI:
 		return t.futexCmpRequeuePI(uint64(addr), key, int(val), int(int32(timeout)), uint64(addr2), val3, private)
 	}
@@ -339,11 +369,13 @@ func (t *Task) futexWakeOp(addr2 uint64, key mm.Key, n, n2 int, enc uint32, priv
 	default:
 		return 0, unix.ENOSYS
 	}
-	woken := t.k.futexes.wake(key, max(n, 1), ^uint32(0))
-	if hit {
-		woken += t.k.futexes.wake(key2, max(n2, 1), ^uint32(0))
+	woken, err := t.k.futexes.wakeChecked(key, max(n, 1), ^uint32(0))
+	if err == nil && hit {
+		var more int
+		more, err = t.k.futexes.wakeChecked(key2, max(n2, 1), ^uint32(0))
+		woken += more
 	}
-	return woken, nil
+	return woken, err
 }
 
 // piWaiters reports whether someone else waits to own the futex.
@@ -390,11 +422,11 @@ func (t *Task) futexLockPI(addr uint64, key mm.Key, deadline int64, try bool) er
 	if int(owner) == t.tid {
 		return unix.EDEADLK
 	}
-	if try {
-		return unix.EAGAIN
-	}
 	if o := t.k.pids.tasks[int(owner)]; o == nil || o.exited {
 		return unix.ESRCH
+	}
+	if try {
+		return unix.EAGAIN
 	}
 	if err := t.futexMarkWaiters(addr); err != nil {
 		return err
@@ -494,12 +526,12 @@ func (t *Task) futexHandOver(addr uint64, key mm.Key, flags uint32) error {
 	return nil
 }
 
-func (t *Task) futexWaitRequeuePI(addr uint64, key mm.Key, val, bitset uint32, deadline int64, addr2 uint64, private bool) error {
+func (t *Task) futexWaitRequeuePI(addr uint64, key mm.Key, val uint32, deadline int64, addr2 uint64, private bool) error {
 	key2, err := t.futexKey(addr2, private)
 	if err != nil {
 		return err
 	}
-	if bitset == 0 || key == key2 {
+	if key == key2 {
 		return unix.EINVAL
 	}
 	v, err := t.futexRead(addr)
@@ -509,7 +541,7 @@ func (t *Task) futexWaitRequeuePI(addr uint64, key mm.Key, val, bitset uint32, d
 	if v != val {
 		return unix.EAGAIN
 	}
-	w := &futexWaiter{t: t, key: key, bitset: bitset, target: &key2, addr: addr2}
+	w := &futexWaiter{t: t, key: key, bitset: ^uint32(0), target: &key2, addr: addr2}
 	t.k.futexes.add(w)
 	for !w.woken {
 		if err := t.Sleep(deadline); err != nil && !w.woken {
@@ -613,6 +645,7 @@ func (t *Task) exitFutexes() {
 		t.robustList = 0
 		t.walkRobust(head)
 	}
+	t.handOverPI()
 	if addr := t.clearTID; addr != 0 {
 		t.clearTID = 0
 		if t.mm.Users > 1 {
@@ -623,6 +656,27 @@ func (t *Task) exitFutexes() {
 			if key, err := t.futexKey(addr, true); err == nil {
 				t.k.futexes.wake(key, 1, ^uint32(0))
 			}
+		}
+	}
+}
+
+// handOverPI gives what the task owns of PI futexes to those that wait for
+// them, whether it is on a robust list or not.
+func (t *Task) handOverPI() {
+	var owned map[uint64]mm.Key
+	for key, list := range t.k.futexes {
+		for _, w := range list {
+			if w.pi && w.t.mm == t.mm && w.t != t {
+				if owned == nil {
+					owned = map[uint64]mm.Key{}
+				}
+				owned[w.addr] = key
+			}
+		}
+	}
+	for _, addr := range slices.Sorted(maps.Keys(owned)) {
+		if v, err := t.futexRead(addr); err == nil && int(v&futexTIDMask) == t.tid {
+			t.futexHandOver(addr, owned[addr], futexOwnerDied)
 		}
 	}
 }

@@ -238,8 +238,9 @@ func (t *Task) exit(code int) {
 	}
 	t.exited = true
 	t.retarget()
-	if t == p.leader && !p.groupExit {
-		p.exitCode = code
+	if !p.groupExit && !slices.ContainsFunc(p.threads, func(o *Task) bool { return !o.exited }) {
+		// As Linux 6: who goes last says how the process has ended.
+		p.groupExit, p.exitCode = true, code
 	}
 	t.attempt(t.exitFutexes)
 	t.releaseVfork()
