@@ -199,6 +199,7 @@ func (c *Cmd) Start() error {
 			c.closeAll()
 			return err
 		}
+		c.m.keepTerminal(c.tty)
 	}
 	prog, err := c.m.k.Start(s)
 	c.release(files)
@@ -217,7 +218,6 @@ func (c *Cmd) Start() error {
 	c.Process = &Process{Pid: prog.PID(), prog: prog}
 	if c.tty != nil {
 		c.tty.start(prog)
-		c.m.keepTerminal(c.tty)
 	}
 	if c.ctx != nil {
 		c.watch = make(chan struct{})
@@ -248,7 +248,8 @@ func (m *Machine) keep(files []*iofs.File) bool {
 	return true
 }
 
-// keepTerminal notes a terminal that Close is to wait for.
+// keepTerminal notes a terminal that Close is to wait for. A machine that is
+// closed starts nothing.
 func (m *Machine) keepTerminal(t *terminal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

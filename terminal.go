@@ -180,7 +180,17 @@ func (t *terminal) abandon() {
 	if t.console != nil {
 		t.console.Close()
 	}
+	t.finish()
+}
+
+// finish lets go of all.
+func (t *terminal) finish() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.closeFiles()
+	if t.done != nil {
+		close(t.done)
+	}
 }
 
 func (t *terminal) closeFiles() {
@@ -212,10 +222,7 @@ func (t *terminal) start(prog *kernel.Program) {
 		t.mu.Unlock()
 		poke(t.wake)
 		t.helpers.Wait()
-		t.mu.Lock()
-		t.closeFiles()
-		close(t.done)
-		t.mu.Unlock()
+		t.finish()
 	}()
 }
 

@@ -128,6 +128,12 @@ func (c *Console) Write(p []byte) (n int, err error) {
 // Resize sets the window's size; the foreground group is told (SIGWINCH).
 func (c *Console) Resize(size unix.Winsize) { c.lock(func() { c.t.resize(size) }) }
 
+// Size returns the window's size.
+func (c *Console) Size() (size unix.Winsize) {
+	c.lock(func() { size = c.t.size })
+	return size
+}
+
 // Close hangs the terminal up.
 func (c *Console) Close() error {
 	c.once.Do(func() {
