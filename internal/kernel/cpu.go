@@ -200,7 +200,8 @@ func (k *Kernel) startTicker() {
 }
 
 // tickAll looks at every CPU: a task that has run since the last tick with
-// others waiting gives way, and one that has waited long goes to an idle CPU.
+// others waiting gives way, and one that has waited long goes to an idle CPU,
+// or now and then to one that has less to do.
 // It reports whether any CPU was at work.
 func (k *Kernel) tickAll() bool {
 	now := k.clock.Monotonic()
@@ -220,7 +221,7 @@ func (k *Kernel) tickAll() bool {
 			c.poke()
 		}
 		c.tickSeq = c.seq
-		if to := k.idleCPU(); to != nil {
+		if to := k.relief(c); to != nil {
 			// The thread must be let go of by its own CPU.
 			if t := c.ready.find(func(t *Task) bool {
 				return t.stack == nil && time.Duration(now-t.readySince) > patience
@@ -237,13 +238,35 @@ func (k *Kernel) tickAll() bool {
 	return busy
 }
 
-func (k *Kernel) idleCPU() *CPU {
-	for _, c := range k.cpus {
-		if c.idle && c.ready.empty() {
-			return c
+// relief is a CPU that may take a task off c's hands: nil when there is none.
+func (k *Kernel) relief(c *CPU) *CPU {
+	k.balance++
+	var best *CPU
+	n := c.load()
+	for _, o := range k.cpus {
+		if o.idle && o.ready.empty() {
+			return o
+		}
+		if l := o.load(); l+2 <= n && k.balance%balanceTicks == 0 {
+			best, n = o, l+2
 		}
 	}
-	return nil
+	return best
+}
+
+// balanceTicks is how many looks at a CPU pass between moves for balance.
+const balanceTicks = 7
+
+// load is how many tasks the CPU has to run.
+func (c *CPU) load() int {
+	n := 0
+	if c.current != nil {
+		n++
+	}
+	for t := c.ready.head; t != nil; t = t.nextReady {
+		n++
+	}
+	return n
 }
 
 // kstack is a kernel stack: a coroutine that serves one task after another.

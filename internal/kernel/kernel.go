@@ -50,6 +50,7 @@ type Kernel struct {
 
 	cpus    []*CPU
 	ticking bool // the ticker goroutine lives
+	balance int  // counts looks at CPUs with tasks waiting
 	closing bool
 	quit    chan struct{}  // closed when closing begins
 	stopped sync.WaitGroup // CPUs' and helpers' goroutines
