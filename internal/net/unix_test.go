@@ -505,3 +505,37 @@ func BenchmarkThroughput(b *testing.B) {
 		}
 	})
 }
+
+// TestGarbageAtRandom sends sockets over sockets, and in the end there must
+// be nothing left of them.
+func TestGarbageAtRandom(t *testing.T) {
+	for seed := range 300 {
+		var k waittest.Kernel
+		k.Do(func() {
+			o := &ours{n: New(), ctx: newCaller(k.NewTask())}
+			r := rand.New(rand.NewSource(int64(seed)))
+			for range 400 {
+				a := unixAction(r, seed)
+				i := r.Intn(slots)
+				switch r.Intn(6) {
+				case 0, 1:
+					var fds []int
+					for range 1 + r.Intn(3) {
+						fds = append(fds, r.Intn(slots))
+					}
+					o.send(i, []byte("x"), nil, fds, 0)
+				case 2:
+					o.recv(i, 10, pick(r, 0, 20, 100), pick(r, 0, 0, unix.MSG_PEEK))
+				default:
+					a.do(o)
+				}
+			}
+			for i := range slots {
+				o.close(i)
+			}
+			if o.n.inFlight != 0 || o.n.flights.n != 0 || o.n.all.head != nil || len(o.n.abstract) != 0 {
+				t.Fatalf("seed %d: %d files in flight, of which %d sockets; any left: %v", seed, o.n.inFlight, o.n.flights.n, o.n.all.head != nil)
+			}
+		})
+	}
+}
