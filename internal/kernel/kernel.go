@@ -229,6 +229,7 @@ func (k *Kernel) unmountAll() {
 	if k.ns == nil {
 		return
 	}
+	k.net.Collect(k.boot)
 	if k.boot.fs.root.Valid() {
 		k.boot.fs.release()
 	}

@@ -7,7 +7,7 @@ import "github.com/sysemu/sysemu/internal/vfs"
 // Contract: a message holds a reference to each of its files. A unix socket
 // in flight can be kept alive by nothing but messages in queues that only
 // sockets of the same kind have: a circle. When the last reference that is not
-// a message's goes (vfs.Stranded), collect finds out and empties the queues.
+// a message's goes (vfs.Stranded), Collect finds out and empties the queues.
 
 // maxInFlight bounds what all messages of a machine hold.
 const maxInFlight = 1 << 16
@@ -113,12 +113,13 @@ func (n *Stack) strand(ctx vfs.Context) {
 		return
 	}
 	l.stranded = 0
-	n.collect(ctx)
+	n.Collect(ctx)
 }
 
-// collect empties the queues of the sockets that can be reached by nothing
-// but messages in each other's queues.
-func (n *Stack) collect(ctx vfs.Context) {
+// Collect empties the queues of the sockets that can be reached by nothing
+// but messages in each other's queues: it is done in time by itself, but not
+// for the last of many, which the end of the machine is.
+func (n *Stack) Collect(ctx vfs.Context) {
 	var suspects []*unixSock
 	for s := n.flights.head; s != nil; s = s.flight.next {
 		refs, only := s.flight.file.OnlyInFlight()

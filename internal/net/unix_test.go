@@ -257,6 +257,18 @@ func TestGarbage(t *testing.T) {
 				o.close(i)
 			}
 			flying(0)
+			// Of very many, some may be left for the end.
+			for range 10 * few {
+				o.pair(0, 1, unix.AF_UNIX, typ)
+				send(0, 1)
+				o.close(1)
+				o.close(0)
+			}
+			if o.n.inFlight > 2*few {
+				t.Error(o.n.inFlight, "in flight")
+			}
+			o.n.Collect(o.ctx)
+			flying(0)
 			// A long chain does not need a deep stack.
 			o.pair(0, 1, unix.AF_UNIX, typ)
 			for range 20000 {
