@@ -279,24 +279,42 @@ func (t *Task) receive(f *vfs.File, s net.Socket, v []iovec, m *net.Message, fla
 	if err != nil {
 		return 0, err
 	}
-	if e := t.scatter(v, b[:min(n, len(b))]); e != nil {
+	if e := t.scatter(v, b[:min(n, len(b))], 0); e != nil {
 		m.Control.Release(t)
 		return 0, e
+	}
+	// What MSG_WAITALL wants of a stream may be more than the buffer holds.
+	for uint64(n) < total && n > 0 && n%len(b) == 0 && flags&(unix.MSG_WAITALL|unix.MSG_PEEK|unix.MSG_TRUNC) == unix.MSG_WAITALL &&
+		net.PipeSignal(f) && len(m.Control.Files) == 0 {
+		more := net.Message{Data: b[:min(uint64(len(b)), total-uint64(n))]}
+		k, err := s.RecvMsg(t, f, &more, flags)
+		if err != nil || k == 0 {
+			break
+		}
+		m.Control.Files = more.Control.Files
+		if e := t.scatter(v, more.Data[:k], uint64(n)); e != nil {
+			break
+		}
+		n += k
 	}
 	return n, nil
 }
 
-// scatter spreads b over a vector's memory.
-func (t *Task) scatter(v []iovec, b []byte) error {
+// scatter spreads b over a vector's memory, from skip bytes on.
+func (t *Task) scatter(v []iovec, b []byte, skip uint64) error {
 	for _, s := range v {
 		if len(b) == 0 {
 			return nil
 		}
-		k := min(s.Len, uint64(len(b)))
-		if err := t.CopyOut(s.Base, b[:k]); err != nil {
+		if skip >= s.Len {
+			skip -= s.Len
+			continue
+		}
+		k := min(s.Len-skip, uint64(len(b)))
+		if err := t.CopyOut(s.Base+skip, b[:k]); err != nil {
 			return err
 		}
-		b = b[k:]
+		b, skip = b[k:], 0
 	}
 	return nil
 }
