@@ -89,7 +89,7 @@ func (t *Thread) FaultInfo(signal int) (FaultInfo, error) {
 
 // XState returns the extended processor state in the XSAVE layout.
 func (t *Thread) XState() ([]byte, error) {
-	if t.dead {
+	if t.dead.Load() {
 		return nil, unix.ESRCH
 	}
 	buf := make([]byte, 16384)
@@ -99,7 +99,7 @@ func (t *Thread) XState() ([]byte, error) {
 
 // SetXState sets it.
 func (t *Thread) SetXState(b []byte) error {
-	if t.dead {
+	if t.dead.Load() {
 		return unix.ESRCH
 	}
 	_, err := ptrace.SetRegSet(t.pid, ptrace.NT_X86_XSTATE, b)

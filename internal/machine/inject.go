@@ -7,7 +7,7 @@ import (
 
 // call runs one host call in the stopped thread.
 func (t *Thread) call(nr uint64, args ...uint64) (uint64, error) {
-	if t.dead {
+	if t.dead.Load() {
 		return 0, unix.ESRCH
 	}
 	r := Regs{Rip: t.one, Rax: nr, Cs: 0x33, Ss: 0x2b, Eflags: 0x202, Orig_rax: ^uint64(0), Fs_base: t.regs.Fs_base, Gs_base: t.regs.Gs_base}
@@ -112,7 +112,7 @@ func (t *Thread) Do(ops ...Op) (done int, err error) {
 }
 
 func (t *Thread) runList(ops []Op) (int, error) {
-	if t.dead {
+	if t.dead.Load() {
 		return 0, unix.ESRCH
 	}
 	c := t.cpu

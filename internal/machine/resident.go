@@ -11,7 +11,7 @@ import (
 // Resident is how many bytes of the thread's address space are in memory, and
 // how many of those are of files or shared, as the host counts them.
 func (t *Thread) Resident() (total, shared uint64) {
-	if t.dead {
+	if t.dead.Load() {
 		return 0, 0
 	}
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/statm")
@@ -28,7 +28,7 @@ func (t *Thread) Resident() (total, shared uint64) {
 // space has, each page divided by the number of spaces that share it. It takes
 // long: the host goes through all pages.
 func (t *Thread) Proportional() uint64 {
-	if t.dead {
+	if t.dead.Load() {
 		return 0
 	}
 	b, _ := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/smaps_rollup")

@@ -17,13 +17,13 @@ type Thread struct {
 	pid  int
 	cpu  *CPU
 	one  uint64 // address of "syscall; int3"
-	dead bool
+	dead atomic.Bool
 
 	regs  Regs
 	dirty bool // regs differ from the host's: all must be written
 	rax   bool // only rax differs
 
-	final Stats // of a dead thread
+	final atomic.Pointer[Stats] // of a dead thread
 
 	running atomic.Bool
 	kicked  atomic.Bool
@@ -72,7 +72,7 @@ func (t *Thread) SetResult(v uint64) {
 }
 
 // Dead reports whether the host process is gone.
-func (t *Thread) Dead() bool { return t.dead }
+func (t *Thread) Dead() bool { return t.dead.Load() }
 
 // CPU is the CPU that holds the thread; nil while it is parked.
 func (t *Thread) CPU() *CPU { return t.cpu }
@@ -108,7 +108,7 @@ func (t *Thread) Run() Event { return t.run(ptrace.Sysemu) }
 func (t *Thread) Step() Event { return t.run(ptrace.SysemuSingleStep) }
 
 func (t *Thread) run(req ptrace.Request) Event {
-	if t.dead {
+	if t.dead.Load() {
 		return Event{Kind: Died}
 	}
 	if t.flush() != nil {
@@ -213,7 +213,7 @@ func (t *Thread) clone(flags uint64) (*Thread, error) {
 	for {
 		ws, err := waitFor(n.pid)
 		if err != nil || !ws.Stopped() {
-			n.dead = true
+			n.dead.Store(true)
 			return nil, errDied
 		}
 		if ws.StopSignal() != unix.SIGURG {
@@ -227,10 +227,10 @@ func (t *Thread) clone(flags uint64) (*Thread, error) {
 
 // Destroy kills the host process and reaps it. The thread must not be in Run.
 func (t *Thread) Destroy() {
-	if t.dead {
+	if t.dead.Load() {
 		return
 	}
-	t.dead = true
+	t.dead.Store(true)
 	unix.Kill(t.pid, unix.SIGKILL)
 	var ru unix.Rusage
 	for {
@@ -243,7 +243,7 @@ func (t *Thread) Destroy() {
 			break
 		}
 	}
-	t.final = Stats{ru.Utime.Nano(), ru.Stime.Nano(), ru.Minflt, ru.Majflt, ru.Maxrss}
+	t.final.Store(&Stats{ru.Utime.Nano(), ru.Stime.Nano(), ru.Minflt, ru.Majflt, ru.Maxrss})
 }
 
 // Stats is what the thread has used. Times are ns of the host's accounting;
@@ -254,10 +254,18 @@ type Stats struct {
 	MaxRSS               int64
 }
 
+// last is what a destroyed thread has used; nothing while it is going.
+func (t *Thread) last() Stats {
+	if s := t.final.Load(); s != nil {
+		return *s
+	}
+	return Stats{}
+}
+
 // Stats returns what the thread has used so far.
 func (t *Thread) Stats() Stats {
-	if t.dead {
-		return t.final
+	if t.dead.Load() {
+		return t.last()
 	}
 	// The clock of a process's CPU time is made of its number.
 	var ts unix.Timespec
@@ -270,8 +278,8 @@ func (t *Thread) Stats() Stats {
 // PeakRSS is the most memory that the thread's address space has had resident,
 // in KiB.
 func (t *Thread) PeakRSS() int64 {
-	if t.dead {
-		return t.final.MaxRSS
+	if t.dead.Load() {
+		return t.last().MaxRSS
 	}
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/status")
 	if err != nil {

@@ -86,7 +86,11 @@ func poll(ctx vfs.Context, f *vfs.File) wait.Events {
 func samePoll(t *testing.T, ctx vfs.Context, f *vfs.File, host int) {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: int32(host), Events: 0x3ff}}
-	if _, err := unix.Poll(fds, 0); err != nil {
+	_, err := unix.Poll(fds, 0)
+	for err == unix.EINTR { // the runtime's own signals
+		_, err = unix.Poll(fds, 0)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if ev := poll(ctx, f); ev != wait.Events(fds[0].Revents) {
