@@ -216,7 +216,7 @@ TEST(parent_death_signal)
 		read(p[0], &x, 1);
 		_exit(0);
 	});
-	reap("parent", c);
+	waitpid(c, NULL, 0);
 	char x;
 	R(read(p[0], &x, 1));
 }
