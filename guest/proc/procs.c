@@ -40,7 +40,7 @@ int main(void) {
 	T(prctl(PR_SET_CHILD_SUBREAPER, 1)); int v; prctl(PR_GET_CHILD_SUBREAPER, &v); P("subreaper %d\n", v);
 	p = fork(); if (!p) { if (!fork()) { prctl(PR_GET_CHILD_SUBREAPER, &v); P("inherited %d\n", v); msleep(120); P("adopted %d\n", getppid() == me); _exit(42); } msleep(40); _exit(1); } waitall("subreaper"); prctl(PR_SET_CHILD_SUBREAPER, 0);
 	T(prctl(PR_SET_PDEATHSIG, 65)); T(prctl(PR_SET_PDEATHSIG, SIGUSR1)); prctl(PR_GET_PDEATHSIG, &v); P("pdeathsig %d\n", v);
-	p = fork(); if (!p) { prctl(PR_GET_PDEATHSIG, &v); P("child's pdeathsig %d\n", v); pid_t mid = getpid(); pipe(pp); if (!fork()) { prctl(PR_SET_PDEATHSIG, SIGUSR1); write(pp[1], "x", 1); for (int i = 0; i < 100 && !got; i++) msleep(5); P("parent died: %d code %d from %d\n", got, last.si_code, last.si_pid == mid); fflush(stdout); _exit(0); } read(pp[0], &ch, 1); _exit(0); } waitall("pdeath"); msleep(100);
+	p = fork(); if (!p) { prctl(PR_GET_PDEATHSIG, &v); P("child's pdeathsig %d\n", v); pid_t mid = getpid(); pipe(pp); if (!fork()) { prctl(PR_SET_PDEATHSIG, SIGUSR1); write(pp[1], "x", 1); for (int i = 0; i < 100 && !got; i++) msleep(5); msleep(60); P("parent died: %d code %d from %d\n", got, last.si_code, last.si_pid == mid); fflush(stdout); _exit(0); } read(pp[0], &ch, 1); _exit(0); } waitall("pdeath"); msleep(150);
 	// A thread's end is its child's parent's death.
 	p = fork(); if (!p) { pipe(pp); void *th(void *x) { if (!fork()) { prctl(PR_SET_PDEATHSIG, SIGUSR1); write(pp[1], "x", 1); for (int i = 0; i < 60 && !got; i++) msleep(5); P("parent's thread ended: %d\n", got); _exit(0); } read(pp[0], &ch, 1); return 0; } pthread_t t; pthread_create(&t, 0, th, 0); pthread_join(t, 0); wait(0); _exit(0); } waitall("thread death");
 	prctl(PR_SET_PDEATHSIG, 0);

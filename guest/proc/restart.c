@@ -22,7 +22,7 @@ static void after(int s, const char *how) {
 		_exit(0);
 	}
 }
-static void drain(void) { int w; waitpid(helper, &w, 0); fcntl(pp[0], F_SETFL, O_NONBLOCK); char c[4096]; while (read(pp[0], c, sizeof c) > 0); fcntl(pp[0], F_SETFL, 0); while (recv(sk[0], c, sizeof c, MSG_DONTWAIT) > 0); }
+static void drain(void) { int w; while (waitpid(helper, &w, 0) == -1 && errno == EINTR); fcntl(pp[0], F_SETFL, O_NONBLOCK); char c[4096]; while (read(pp[0], c, sizeof c) > 0); fcntl(pp[0], F_SETFL, 0); while (recv(sk[0], c, sizeof c, MSG_DONTWAIT) > 0); }
 static char c[16];
 #define R(name, how, expr) do { if (S != SIGSTOP) on(S, count, F); after(S, how); double t0 = now(); errno = 0; long r = (long)(expr); int e = errno; double d = now() - t0; P("%-16s sig %d flags %x: ret %ld %s handlers %d time %s\n", name, S, F, r, r == -1 ? strerrorname_np(e) : "", got, d < 0.03 ? "0" : d < 0.2 ? "signal" : d < 1 ? "full" : "long"); drain(); } while (0)
 static void all(int S, int F) {

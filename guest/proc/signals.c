@@ -80,7 +80,7 @@ int main(void) {
 	p = fork(); if (!p) { on(SIGSEGV, SIG_IGN, 0); *(volatile int *)8 = 1; } waitpid(p, &ws, 0); show_status("segv ignored", ws);
 	p = fork(); if (!p) { sigfillset(&set); sigprocmask(SIG_BLOCK, &set, 0); on(SIGSEGV, count, 0); *(volatile int *)8 = 1; } waitpid(p, &ws, 0); show_status("segv blocked", ws);
 	// A pipe without readers.
-	int pp[2]; pipe(pp); close(pp[0]); on(SIGPIPE, count, 0); got = 0; T(write(pp[1], "x", 1)); P("sigpipe %d\n", got); on(SIGPIPE, SIG_IGN, 0); T(write(pp[1], "x", 1)); P("sigpipe %d\n", got);
+	int pp[2]; pipe(pp); close(pp[0]); on(SIGPIPE, count, 0); got = 0; T(write(pp[1], "x", 1)); P("sigpipe %d\n", got); on(SIGPIPE, info, SA_SIGINFO); T(write(pp[1], "x", 1)); SHOW("sigpipe"); on(SIGPIPE, SIG_IGN, 0); T(write(pp[1], "x", 1)); P("sigpipe %d\n", got);
 	// Inherited over fork: mask and handlers, not what is pending.
 	sigprocmask(SIG_BLOCK, &set, 0); kill(me, SIGUSR1);
 	p = fork(); if (!p) { sigpending(&set); P("child pending %d\n", sigismember(&set, SIGUSR1)); showmask("child"); _exit(0); } wait(0);

@@ -176,7 +176,10 @@ func (t *Task) openProgram(at vfs.At, file, shown string, hidden bool, wf vfs.Wa
 		if err != nil {
 			return nil, err
 		}
-		if depth == 0 {
+		switch {
+		case file == "" && f.Path.Dentry != nil: // by descriptor
+			g.name = f.Path.Dentry.Name()
+		case depth == 0:
 			g.name = path.Base(shown)
 		}
 		script, err := loader.ParseScript(head)

@@ -271,9 +271,9 @@ func (t *Task) write(fd FD, v []iovec) (n uint64, err error) {
 func (t *Task) writeError(err error) error {
 	switch err {
 	case unix.EPIPE:
-		t.k.sendTask(t, kernelSignal(int(unix.SIGPIPE)))
+		t.k.sendTask(t, t.userSignal(int(unix.SIGPIPE), siUser))
 	case unix.EFBIG:
-		t.k.sendTask(t, kernelSignal(int(unix.SIGXFSZ)))
+		t.k.sendTask(t, t.userSignal(int(unix.SIGXFSZ), siUser))
 	}
 	return err
 }
