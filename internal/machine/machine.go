@@ -366,8 +366,6 @@ const (
 // hostCalls are the calls that machine injects, besides clone and arch_prctl.
 var hostCalls = []uint32{
 	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP,
-	unix.SYS_MADVISE, unix.SYS_MSYNC, unix.SYS_MINCORE, unix.SYS_MLOCK,
-	unix.SYS_MUNLOCK, unix.SYS_RECVMSG, unix.SYS_CLOSE,
-	unix.SYS_SIGALTSTACK, unix.SYS_RT_SIGRETURN, unix.SYS_MODIFY_LDT,
-	unix.SYS_RESTART_SYSCALL, unix.SYS_RT_SIGPROCMASK,
+	unix.SYS_MADVISE, unix.SYS_MSYNC, unix.SYS_MLOCK, unix.SYS_MUNLOCK,
+	unix.SYS_RECVMSG, unix.SYS_CLOSE,
 }
