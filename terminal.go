@@ -42,6 +42,7 @@ type terminal struct {
 	raw   bool
 	saved unix.Termios // the settings it had before it was raw
 	over  bool         // the program has ended
+	guard *guard       // nil: none
 
 	wake, aborted int           // eventfds: for the reader to look again; to give up writing
 	stopped       chan int      // the program has been stopped, by which signal
@@ -188,6 +189,9 @@ func (t *terminal) finish() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closeFiles()
+	if t.guard != nil {
+		t.guard.end()
+	}
 	if t.done != nil {
 		close(t.done)
 	}
@@ -379,6 +383,12 @@ func (t *terminal) setRaw() {
 	n.Cflag = n.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	n.Cc[unix.VMIN], n.Cc[unix.VTIME] = 1, 0
 	unix.IoctlSetTermios(t.device(), unix.TCSETS, &n)
+	if t.guard == nil {
+		t.guard, _ = startGuard(t.device()) // without it: the terminal is not restored if we crash
+	}
+	if now, err := unix.IoctlGetTermios(t.device(), unix.TCGETS); err == nil && t.guard != nil {
+		t.guard.watch(&t.saved, now)
+	}
 }
 
 // typeAhead types what was typed at the host's line discipline: it has echoed

@@ -200,3 +200,52 @@ func TestTtyLeavesNothing(t *testing.T) {
 	}
 	expectNothingLeft(t, before, 8)
 }
+
+func init() { roles["tty"] = ttyEmbedder }
+
+// ttyEmbedder runs a program that reads its terminal.
+func ttyEmbedder() {
+	m, err := New()
+	if err != nil {
+		panic(err)
+	}
+	c := m.Command("bash", "-c", "read -s -p ready: l")
+	c.Stdin, c.Stdout, c.Stderr, c.Tty = os.Stdin, os.Stdout, os.Stdout, true
+	c.Run()
+
+}
+
+// The terminal is restored whatever ends the process that uses it.
+func TestTtyEmbedderEnds(t *testing.T) {
+	for _, sig := range []unix.Signal{unix.SIGKILL, unix.SIGSEGV} {
+		t.Run(sig.String(), func(t *testing.T) {
+			h := newHostTerminal(t)
+			defer h.close()
+			before := h.settings(t)
+			e := reexec(t, "tty")
+			e.Stdin, e.Stdout, e.Stderr = h.slave, h.slave, nil
+			if err := e.Start(); err != nil {
+				t.Fatal(err)
+			}
+			h.expect(t, "ready:", "")
+			for range 100 {
+				if h.settings(t).Lflag&unix.ICANON == 0 {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if h.settings(t).Lflag&unix.ICANON != 0 {
+				t.Error("the terminal was not made raw")
+			}
+			e.Process.Signal(sig)
+			e.Wait()
+			for range 200 {
+				if h.settings(t) == before {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			t.Errorf("settings before %+v, after %+v", before, h.settings(t))
+		})
+	}
+}
