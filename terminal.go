@@ -362,14 +362,18 @@ func (t *terminal) makeRaw() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.guard == nil {
+		t.guard, _ = startGuard(t.device()) // without it: the terminal is not restored if we crash
+	}
 	if old, err := unix.IoctlGetTermios(t.device(), unix.TCGETS); err == nil && !t.raw {
 		t.saved = *old
 		t.setRaw()
-		t.typeAhead()
+		t.typeAhead() // without delay: what comes from now on was not echoed
 	} else if t.raw {
 		t.setRaw()
 	}
 	t.raw = true
+	t.watch()
 	t.console.Settle()
 	poke(t.wake)
 }
@@ -383,9 +387,10 @@ func (t *terminal) setRaw() {
 	n.Cflag = n.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	n.Cc[unix.VMIN], n.Cc[unix.VTIME] = 1, 0
 	unix.IoctlSetTermios(t.device(), unix.TCSETS, &n)
-	if t.guard == nil {
-		t.guard, _ = startGuard(t.device()) // without it: the terminal is not restored if we crash
-	}
+}
+
+// watch tells the guard of the settings in force.
+func (t *terminal) watch() {
 	if now, err := unix.IoctlGetTermios(t.device(), unix.TCGETS); err == nil && t.guard != nil {
 		t.guard.watch(&t.saved, now)
 	}
@@ -574,6 +579,7 @@ func (t *terminal) resumed() {
 	t.mu.Lock()
 	if t.raw && t.foreground() {
 		t.setRaw()
+		t.watch()
 	}
 	t.mu.Unlock()
 	if !t.foreground() {
