@@ -185,12 +185,13 @@ func (k *Kernel) startTicker() {
 			case <-k.quit:
 				return
 			}
+			k.checkMemory()
 			k.mu.Lock()
 			if k.tickAll() {
 				idle = 0
-				k.checkMemory()
 			} else if idle++; idle > 16 {
 				k.ticking = false
+				k.ram.full = false // nobody looks any more, nobody takes more
 				k.mu.Unlock()
 				return
 			}

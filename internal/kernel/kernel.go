@@ -119,6 +119,7 @@ func New(cfg Config) (*Kernel, error) {
 		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{}, quit: make(chan struct{}),
 	}
 	k.pids.init(cfg.PIDs)
+	k.setRAM()
 	k.timers.init(k)
 	k.net = net.New()
 	k.ipc = &ipc.System{NewFile: k.sharedMemory}

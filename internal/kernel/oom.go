@@ -1,7 +1,11 @@
 package kernel
 
 import (
+	"time"
+
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
+	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/mm"
 	"golang.org/x/sys/unix"
 )
 
@@ -9,11 +13,17 @@ import (
 // out of one budget, ENOSPC. What processes take is promised freely, as Linux
 // does, and measured while they run: when it is too much, the biggest is killed.
 
+// Over the limit nothing more may be mapped either, ENOMEM.
+
 // ram is the account of the machine's memory.
 type ram struct {
-	limit uint64 // bytes for the processes; 0 = not looked up yet
-	files *tmpfs.Budget
-	ticks int // since the last look
+	limit  uint64 // bytes for all guests; 0 = not looked up yet
+	total  uint64 // the machine's memory, as guests are told
+	files  *tmpfs.Budget
+	full   bool     // over the limit when last looked at
+	victim *Process // killed for its memory, until it is gone
+	kills  int
+	next   time.Time // the ticker's: when to look again
 }
 
 func (k *Kernel) setRAM() {
@@ -21,7 +31,7 @@ func (k *Kernel) setRAM() {
 		return
 	}
 	total, _ := k.memory()
-	k.ram.limit = total
+	k.ram.limit, k.ram.total = total, total
 	if k.cfg.Memory == 0 || k.cfg.Memory > total/4*3 {
 		k.ram.limit = total / 4 * 3 // the host is to stay well
 	}
@@ -44,65 +54,108 @@ func (k *Kernel) FileMemory() *tmpfs.Budget {
 	return k.ram.files
 }
 
-// memoryTicks is how often the processes' memory is measured, in ticks.
-const memoryTicks = 10
+// lookEvery is how often the host is asked: reading takes some 10 µs a
+// process. When a look takes long, the next is put off.
+const lookEvery = 10 * tick
 
-// checkMemory kills the biggest process when all have more memory than there
-// is. It is called by the ticker while programs run.
+// eater is an address space and who is to be killed for it.
+type eater struct {
+	p    *Process
+	th   *machine.Thread
+	used machine.MemoryUse
+}
+
+// checkMemory asks the host how much the guests take, and acts on it. It is
+// called by the ticker, without the lock: reading takes time.
 func (k *Kernel) checkMemory() {
-	if k.ram.ticks++; k.ram.ticks < memoryTicks {
+	now := time.Now()
+	if now.Before(k.ram.next) {
 		return
 	}
-	k.ram.ticks = 0
+	k.mu.Lock()
 	k.setRAM()
-	// Pages that forks share are counted in each: cheap, and never too little.
-	if k.processMemory(false) <= k.ram.limit {
-		return
+	limit := k.ram.limit
+	files := uint64(k.ram.files.Used())
+	list := k.eaters()
+	k.mu.Unlock()
+
+	// Memory that several have is counted for each, and mapped files twice:
+	// if there is little even so, that will do.
+	sum := files
+	for i := range list {
+		sum += list[i].th.Footprint()
 	}
-	used := k.processMemory(true)
-	if used <= k.ram.limit {
-		return
-	}
-	var worst *Process
-	var most int64
-	for _, p := range k.pids.processes() {
-		if p.groupExit && len(p.threads) > 0 {
-			return // one is going already
+	over := sum > limit
+	if over {
+		var private, shared uint64
+		for i := range list {
+			e := &list[i]
+			e.used = e.th.MemoryUse()
+			private += e.used.Private
+			shared += e.used.Shared
 		}
-		n := int64(p.memory(true))
-		if p.oomScoreAdj == -1000 || n == 0 {
+		sum = private + max(shared, files)
+		over = sum > limit
+	}
+	every := lookEvery
+	if over {
+		every = tick // soon it will be better
+	}
+	k.ram.next = now.Add(max(every, 20*time.Since(now)))
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ram.full = over
+	if over && !k.closing {
+		k.killBiggest(list, sum)
+	}
+}
+
+// eaters lists the address spaces in use, in order of process.
+func (k *Kernel) eaters() (list []eater) {
+	seen := map[*mm.Space]bool{}
+	for _, p := range k.pids.processes() {
+		for _, t := range p.threads {
+			if t.mm != nil && t.th != nil && !seen[t.mm] {
+				seen[t.mm] = true
+				list = append(list, eater{p: p, th: t.th})
+			}
+		}
+	}
+	return list
+}
+
+// killBiggest ends the process that has most, as oom_score_adj weighs it.
+func (k *Kernel) killBiggest(list []eater, sum uint64) {
+	if v := k.ram.victim; v != nil && !v.zombie {
+		return // its memory is on its way
+	}
+	k.ram.victim = nil
+	var worst *eater
+	var most int64
+	for i := range list {
+		e := &list[i]
+		n := int64(e.used.Private + e.used.Shared)
+		if e.p.zombie || e.p.groupExit || n == 0 || e.p.oomScoreAdj <= -1000 {
 			continue
 		}
-		if n += int64(p.oomScoreAdj) * int64(k.ram.limit/1000); worst == nil || n > most {
-			worst, most = p, n
+		if n += int64(e.p.oomScoreAdj) * int64(k.ram.limit/1000); worst == nil || n > most {
+			worst, most = e, n
 		}
 	}
-	if worst != nil {
-		k.report("sysemu: out of memory: programs use %d MiB of %d; killing %s (pid %d)", used>>20, k.ram.limit>>20, worst.leader.comm, worst.pid)
-		worst.kill(int(unix.SIGKILL))
+	if worst == nil {
+		return
 	}
+	k.ram.victim = worst.p
+	k.ram.kills++
+	k.report("sysemu: out of memory: programs use %d MiB of %d; killing %s (pid %d), which has %d",
+		sum>>20, k.ram.limit>>20, worst.p.leader.comm, worst.p.pid, (worst.used.Private+worst.used.Shared)>>20)
+	worst.p.kill(int(unix.SIGKILL))
 }
 
-// processMemory is the anonymous memory of all processes.
-func (k *Kernel) processMemory(exact bool) (sum uint64) {
-	for _, p := range k.pids.procs {
-		sum += p.memory(exact)
+// memoryFreed notes that a process has ended.
+func (k *Kernel) memoryFreed(p *Process) {
+	if p == k.ram.victim {
+		k.ram.victim, k.ram.full = nil, false
 	}
-	return sum
-}
-
-// memory is the process's anonymous memory in bytes; exact leaves to others
-// their part of what is shared.
-func (p *Process) memory(exact bool) uint64 {
-	for _, t := range p.threads {
-		if t.th == nil || t.vforked {
-			continue // the parent's memory is counted there
-		}
-		if exact {
-			return t.th.Proportional()
-		}
-		total, shared := t.th.Resident()
-		return total - min(shared, total)
-	}
-	return 0
 }

@@ -153,5 +153,5 @@ func (k *Kernel) procVmstat(w *bytes.Buffer) {
 	used := (total - free) >> 12
 	fmt.Fprintf(w, "nr_free_pages %d\nnr_inactive_anon 0\nnr_active_anon %d\nnr_anon_pages %d\nnr_mapped 0\nnr_file_pages 0\nnr_dirty 0\nnr_writeback 0\nnr_shmem 0\n",
 		free>>12, used, used)
-	fmt.Fprintf(w, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill 0\n")
+	fmt.Fprintf(w, "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\noom_kill %d\n", k.ram.kills)
 }

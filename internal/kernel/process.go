@@ -335,6 +335,7 @@ func (p *Process) end(t *Task) {
 	t.attempt(func() { p.setExe(t, nil) })
 	p.stopTimers()
 	p.zombie = true
+	k.memoryFreed(p)
 	p.stopSignal = 0
 	p.pending.clear()
 	p.sig.unref()

@@ -33,6 +33,7 @@ func (t *Task) space() *mm.Space {
 	if t.cred.Has(unix.CAP_IPC_LOCK) {
 		s.MaxLock = ^uint64(0)
 	}
+	s.Full, s.MaxOnce = t.k.ram.full, t.k.ram.total
 	return s
 }
 

@@ -24,21 +24,41 @@ func (t *Thread) Resident() (total, shared uint64) {
 	return total * pageSize, shared * pageSize
 }
 
-// Proportional is how many bytes of anonymous memory the thread's address
-// space has, each page divided by the number of spaces that share it. It takes
-// long: the host goes through all pages.
-func (t *Thread) Proportional() uint64 {
+// MemoryUse is what an address space takes of the host's memory, in bytes.
+// What several have is shared out among them.
+type MemoryUse struct {
+	Private uint64 // anonymous
+	Shared  uint64 // shared anonymous, and of files in memory
+}
+
+// Footprint is a quick upper bound of what the thread's address space takes:
+// all that is resident. It may be called from any goroutine.
+func (t *Thread) Footprint() uint64 {
+	total, _ := t.Resident()
+	return total
+}
+
+// MemoryUse goes through the page tables: it takes long for much memory. It
+// may be called from any goroutine.
+func (t *Thread) MemoryUse() (u MemoryUse) {
 	if t.dead.Load() {
-		return 0
+		return u
 	}
 	b, _ := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/smaps_rollup")
 	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "Pss_Anon:"); ok {
-			n, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
-			return n << 10
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		kb, _ := strconv.ParseUint(f[1], 10, 64)
+		switch f[0] {
+		case "Pss_Anon:":
+			u.Private = kb << 10
+		case "Pss_Shmem:":
+			u.Shared = kb << 10
 		}
 	}
-	return 0
+	return u
 }
 
 // ForceRead and ForceWrite are ReadMem and WriteMem whatever the pages'

@@ -78,7 +78,7 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 		}
 	}
 	end := addr + size
-	v.Start, v.End = addr, end
+	v.Start, v.End, v.File, v.Off = addr, end, file, off
 	if flags&unix.MAP_LOCKED != 0 || s.lockFuture {
 		if s.locked+size > s.MaxLock {
 			return 0, unix.EAGAIN
@@ -107,7 +107,6 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 		if fd, err = th.CPU().Import(host, key); err != nil {
 			return 0, err
 		}
-		v.File, v.Off = file, off
 	}
 	if _, err := th.Do(machine.Mmap(addr, size, prot, hostFlags, fd, off)); err != nil {
 		return 0, err
@@ -168,7 +167,7 @@ func (s *Space) mayReplace(v *VMA, start, end uint64) bool {
 			data += n
 		}
 	}
-	if s.size-size+v.Size() > s.MaxSize {
+	if s.size-size+v.Size() > s.MaxSize || v.Size() > s.MaxOnce && v.isCharged() {
 		return false
 	}
 	return !v.isData() || s.data-data+v.Size() <= s.MaxData
@@ -353,10 +352,14 @@ func (s *Space) mayWriteMore(start, end uint64) bool {
 	var n uint64
 	for i := s.index(start); i < len(s.vmas) && s.vmas[i].Start < end; i++ {
 		v := s.vmas[i]
-		if was := v.isData(); !was {
-			if v.Prot |= unix.PROT_WRITE; v.isData() {
-				n += min(v.End, end) - max(v.Start, start)
-			}
+		size := min(v.End, end) - max(v.Start, start)
+		data, charged := v.isData(), v.isCharged()
+		v.Prot |= unix.PROT_WRITE
+		if !data && v.isData() {
+			n += size
+		}
+		if !charged && v.isCharged() && size > s.MaxOnce {
+			return false
 		}
 	}
 	return n == 0 || s.data <= s.MaxData && n <= s.MaxData-s.data
@@ -403,7 +406,6 @@ func (s *Space) Fault(ctx vfs.Context, th *machine.Thread, addr uint64) bool {
 	if need > s.MaxStack {
 		return false
 	}
-	// Some more than needed, as much again as there is: faults are dear.
 	low := uint64(Bottom)
 	if i > 0 {
 		low = s.vmas[i-1].End
@@ -411,7 +413,8 @@ func (s *Space) Fault(ctx vfs.Context, th *machine.Thread, addr uint64) bool {
 			low += stackGap
 		}
 	}
-	if page < low || !s.mayExpand(v, v.Start-page) || v.Locked && s.locked+v.Start-page > s.MaxLock {
+	// Full does not count here: the process would die of it.
+	if page < low || v.Start-page > s.MaxSize-min(s.size, s.MaxSize) || v.Locked && s.locked+v.Start-page > s.MaxLock {
 		return false
 	}
 	// Some more than needed, as much again as there is: faults are dear.

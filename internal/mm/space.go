@@ -52,6 +52,14 @@ func (v *VMA) isData() bool {
 	return v.Prot&unix.PROT_WRITE != 0 && !v.Shared && !v.GrowsDown && !v.fixed
 }
 
+// isCharged reports whether the mapping asks for memory of its own.
+func (v *VMA) isCharged() bool {
+	if v.Shared {
+		return v.File == nil && !v.NoReserve
+	}
+	return v.Prot&unix.PROT_WRITE != 0 && !v.NoReserve
+}
+
 // Attacher is a file's Impl that wants to know of its mappings: System V
 // shared memory counts them.
 type Attacher interface {
@@ -110,8 +118,10 @@ type Space struct {
 	BrkStart uint64
 	Brk      uint64
 
-	// Full says that the machine has no memory left: nothing may grow.
-	Full bool
+	// Full says that the machine has no memory left: nothing may grow. What
+	// asks for more than MaxOnce bytes at a time to write to cannot be meant.
+	Full    bool
+	MaxOnce uint64
 
 	size       uint64 // sum of all mappings, bytes
 	data       uint64 // of those that isData, bytes
@@ -131,7 +141,7 @@ const maxMaps = 65530
 
 // New returns an empty space.
 func New() *Space {
-	return &Space{Users: 1, MaxSize: ^uint64(0), MaxData: ^uint64(0), MaxStack: 8 << 20, MmapTop: Top - (128 << 20)}
+	return &Space{Users: 1, MaxSize: ^uint64(0), MaxData: ^uint64(0), MaxOnce: ^uint64(0), MaxStack: 8 << 20, MmapTop: Top - (128 << 20)}
 }
 
 // Size is the sum of all mappings in bytes.
@@ -189,7 +199,7 @@ func (s *Space) uncount(v *VMA, n uint64) {
 
 // mayExpand reports whether the limits leave room for n more bytes like v.
 func (s *Space) mayExpand(v *VMA, n uint64) bool {
-	if s.Full || s.size > s.MaxSize || n > s.MaxSize-s.size {
+	if s.Full || s.size > s.MaxSize || n > s.MaxSize-s.size || n > s.MaxOnce && v.isCharged() {
 		return false
 	}
 	return !v.isData() || s.data <= s.MaxData && n <= s.MaxData-s.data

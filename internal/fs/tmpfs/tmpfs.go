@@ -7,6 +7,7 @@ package tmpfs
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
@@ -34,10 +35,19 @@ type Options struct {
 type Budget struct {
 	Size int64 // bytes
 	used int64 // pages
+	all  []*FS
 }
 
-// Used is how many bytes are in use.
-func (b *Budget) Used() int64 { return b.used << pageShift }
+// Used is how many bytes are in use. What guests write through mappings is
+// not held to the budget: it is counted now.
+func (b *Budget) Used() int64 {
+	for _, fs := range b.all {
+		for _, f := range fs.hosts {
+			f.countHost()
+		}
+	}
+	return b.used << pageShift
+}
 
 // FS is one tmpfs.
 type FS struct {
@@ -65,6 +75,9 @@ func New(now int64, o Options) *FS {
 	fs.root.parent = fs.root
 	fs.root.init(fs, now, o.Mode&0o7777|unix.S_IFDIR, o.UID, o.GID)
 	fs.root.nlink = 2
+	if b := o.Budget; b != nil {
+		b.all = append(b.all, fs)
+	}
 	return fs
 }
 
@@ -77,7 +90,7 @@ func (fs *FS) Type() string { return "tmpfs" }
 // Statfs implements vfs.FileSystem.
 func (fs *FS) Statfs(vfs.Context) (unix.Statfs_t, error) {
 	blocks := uint64(fs.opts.Size >> pageShift)
-	free := blocks - min(blocks, uint64(fs.pages))
+	free := uint64(max(fs.room(), 0))
 	files := uint64(fs.opts.Inodes)
 	return unix.Statfs_t{
 		Type: unix.TMPFS_MAGIC, Bsize: pageSize, Frsize: pageSize, Namelen: unix.NAME_MAX,
@@ -100,6 +113,11 @@ func (fs *FS) Options() string {
 func (fs *FS) Unmounted() {
 	for len(fs.hosts) > 0 {
 		fs.hosts[0].free()
+	}
+	if b := fs.opts.Budget; b != nil {
+		b.used -= fs.pages
+		b.all = slices.DeleteFunc(b.all, func(o *FS) bool { return o == fs })
+		fs.opts.Budget = nil
 	}
 }
 
