@@ -77,7 +77,7 @@ func (k *Kernel) memory() (total, free uint64) {
 func sysSysinfo(t *Task, p Ptr[abi.Sysinfo]) error {
 	total, free := t.k.memory()
 	var s abi.Sysinfo
-	s.Uptime = (t.k.clock.Monotonic() - t.k.init.started) / 1e9
+	s.Uptime = t.k.sinceBoot(t.k.clock.Monotonic()) / 1e9
 	s.Totalram, s.Freeram, s.Unit = total, free, 1
 	s.Procs = uint16(len(t.k.pids.procs))
 	return p.Out(t, &s)

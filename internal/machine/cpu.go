@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -30,7 +31,13 @@ type hostCall struct {
 
 const maxList = pageSize/64 - 1
 
-var nextHost atomic.Uint32
+// nextHost deals host CPUs out in turn, beginning anywhere: many processes with
+// one machine each must not all sit on the first.
+var nextHost = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(uint32(os.Getpid()))
+	return &n
+}()
 
 // NewCPU makes a CPU of the calling goroutine, which must be locked to its
 // thread for good. The first starts the zygote; further ones are given one
@@ -51,7 +58,7 @@ func (m *Machine) NewCPU(id int, zygote *Thread) (*CPU, error) {
 		return nil, err
 	}
 	n := set.Count()
-	k := int(nextHost.Add(1)-1) % n
+	k := int((nextHost.Add(1) - 1) % uint32(n))
 	for cpu := 0; ; cpu++ {
 		if set.IsSet(cpu) {
 			if k == 0 {
