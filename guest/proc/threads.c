@@ -70,7 +70,7 @@ int main(void) {
 	// The leader of a process that goes on is a zombie that cannot be waited for.
 	p = fork(); if (!p) { pthread_create(&t, 0, worker_exit, (void *)1); syscall(SYS_exit, 1); } T(waitpid(p, &ws, WNOHANG)); waitpid(p, &ws, 0); show_status("leader first", ws);
 	// Stops stop all.
-	volatile int *run = (void *)sh; run[0] = 0; p = fork(); if (!p) { void *spin(void *x) { for (;;) { __sync_fetch_and_add((int *)run, 1); usleep(100); } } pthread_create(&t, 0, spin, 0); spin(0); } msleep(30); kill(p, SIGSTOP); waitpid(p, &ws, WUNTRACED); show_status("stop", ws); msleep(20); int v = run[0]; msleep(40); P("stood still %d\n", v == run[0]); kill(p, SIGCONT); msleep(60); P("went on %d\n", v != run[0]); kill(p, SIGKILL); waitpid(p, &ws, 0); show_status("end", ws);
+	volatile int *run = (void *)sh; run[0] = 0; p = fork(); if (!p) { void *spin(void *x) { for (;;) { __sync_fetch_and_add((int *)run, 1); usleep(100); } } pthread_create(&t, 0, spin, 0); spin(0); } msleep(30); kill(p, SIGSTOP); waitpid(p, &ws, WUNTRACED); int v = run[0]; show_status("stop", ws); msleep(40); P("stood still %d\n", v == run[0]); kill(p, SIGCONT); msleep(60); P("went on %d\n", v != run[0]); kill(p, SIGKILL); waitpid(p, &ws, 0); show_status("end", ws);
 	pthread_create(&t, 0, forker, 0); pthread_join(t, &r); P("fork in a thread %ld\n", (long)r);
 	// Errors of the calls.
 	T(syscall(SYS_set_robust_list, 0, 23)); long h, l; T(syscall(SYS_get_robust_list, 0, &h, &l)); P("robust head %d size %ld\n", h != 0, l); T(syscall(SYS_get_robust_list, 999999, &h, &l)); T(syscall(SYS_set_tid_address, &ws) == getpid());

@@ -41,6 +41,7 @@ type Process struct {
 	ended      wait.Queue // pidfds and Cmd.Wait: woken when zombie
 
 	stopSignal    int  // not 0: stopped by that signal
+	stopComplete  bool // all threads have
 	stopReported  bool // wait has reported the stop
 	continued     bool // SIGCONT, not yet reported by wait
 	tellContinued bool // the parent has not been told of SIGCONT
@@ -238,6 +239,7 @@ func (t *Task) exit(code int) {
 	}
 	t.exited = true
 	t.retarget()
+	p.stopProgress()
 	if !p.groupExit && !slices.ContainsFunc(p.threads, func(o *Task) bool { return !o.exited }) {
 		// As Linux 6: who goes last says how the process has ended.
 		p.groupExit, p.exitCode = true, code

@@ -320,14 +320,28 @@ func (p *Process) stop(sig int) {
 		return
 	}
 	p.stopSignal = sig
-	p.stopReported = false
+	p.stopComplete, p.stopReported = false, false
 	p.continued = false
 	for _, t := range p.threads {
 		t.interrupt()
 	}
-	p.tellParent(cldStopped, sig)
+}
+
+// stopProgress tells of the stop once no thread runs any more. One that
+// sleeps where signals do not wake it counts: it stops before guest code.
+func (p *Process) stopProgress() {
+	if p.stopSignal == 0 || p.stopComplete {
+		return
+	}
+	for _, t := range p.threads {
+		if !t.inStop && !t.exited && !t.dying && (t.state != blocked || t.sleeping == interruptible) {
+			return
+		}
+	}
+	p.stopComplete = true
+	p.tellParent(cldStopped, p.stopSignal)
 	if p.onStop != nil {
-		p.onStop(sig)
+		p.onStop(p.stopSignal)
 	}
 }
 
@@ -372,9 +386,12 @@ func (t *Task) doWork() bool {
 			return false
 		}
 		if t.p.stopSignal != 0 {
+			t.inStop = true
+			t.p.stopProgress()
 			for t.p.stopSignal != 0 && !t.dying {
 				t.sleep(killable, 0)
 			}
+			t.inStop = false
 			t.work = true
 			continue
 		}

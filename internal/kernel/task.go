@@ -47,6 +47,8 @@ type Task struct {
 	altstack  abi.StackT
 	fault     machine.FaultInfo // of the last fault with a handler; frames show it
 
+	inStop bool // stopped, with the whole process
+
 	// Work to be done before guest code runs again.
 	work      bool
 	dying     bool // SIGKILL, exit_group by another, exec by another

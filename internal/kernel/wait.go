@@ -122,7 +122,7 @@ func (t *Task) waitOne(w waitFor, c *Process) *waited {
 			t.p.childrenUsage.add(r.usage)
 			c.reap()
 		}
-	case c.stopSignal != 0 && !c.stopReported && w.options&unix.WSTOPPED != 0:
+	case c.stopComplete && c.stopSignal != 0 && !c.stopReported && w.options&unix.WSTOPPED != 0:
 		r.ws = c.stopSignal<<8 | 0x7f
 		r.code, r.status = cldStopped, int32(c.stopSignal)
 		if !keep {
