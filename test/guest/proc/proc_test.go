@@ -26,6 +26,9 @@ const (
 )
 
 func TestGuests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("guest programs are not run with -short")
+	}
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
 		t.Skip("no gcc")
