@@ -280,7 +280,7 @@ TEST(queue_limit)
 	int n = 0;
 	while (n < 100 && sigqueue(getpid(), SIGRTMIN, (union sigval){0}) == 0)
 		n++;
-	say("%s, some queued %d", errname(errno), n > 0 && n <= 10);
+	say("%s, not all queued %d", errname(errno), n <= 10); // how many depends on the user's other processes
 }
 
 TEST(waiting_for_signals)
