@@ -142,7 +142,9 @@ int main() { char c = 1; return f(&c); }`},
 			} else if out.String() != tc.want || !s.Exited() {
 				t.Errorf("%v: %q, want %q", s, out.String(), tc.want)
 			}
-			if most > 900<<20 {
+			// The limit is looked at some 25 times a second: what many processes
+			// touch between two looks goes over it.
+			if most > 4<<30 {
 				t.Errorf("the host gave %d MiB", most>>20)
 			}
 			for _, msg := range log.list() {
