@@ -140,11 +140,6 @@ func (c *CPU) dispatch(t *Task) {
 	if t.state == running { // gave way
 		t.state = ready
 		t.readySince = c.k.clock.Monotonic()
-		if to := t.moveTo; to != nil {
-			t.moveTo = nil
-			c.handOver(t, to)
-			return
-		}
 		c.ready.push(t)
 	}
 }

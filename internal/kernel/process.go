@@ -271,7 +271,6 @@ func (t *Task) exit(code int) {
 	if t != p.leader {
 		delete(t.k.pids.tasks, t.tid)
 	}
-	t.attempt(func() { t.k.taskGone(t) })
 	if last {
 		p.end(t)
 	} else {
@@ -341,7 +340,6 @@ func (p *Process) end(t *Task) {
 	p.stopSignal = 0
 	p.pending.clear()
 	p.sig.unref()
-	t.attempt(func() { k.releaseLocks(p) })
 	t.attempt(func() { k.ipc.Exit(t, &p.semUndo) })
 	if s := p.session(); s.leader == p {
 		t.attempt(s.leaderExits)

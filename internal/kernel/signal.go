@@ -29,9 +29,6 @@ var (
 	stopSignals = sigsOf(unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
 	// ignored by default
 	defaultIgnored = sigsOf(unix.SIGCHLD, unix.SIGCONT, unix.SIGURG, unix.SIGWINCH)
-	// a core dump by default
-	coreSignals = sigsOf(unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS,
-		unix.SIGFPE, unix.SIGSEGV, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGSYS)
 	// delivered before others: they belong to the instruction just run
 	synchronous = sigsOf(unix.SIGSEGV, unix.SIGBUS, unix.SIGILL, unix.SIGTRAP, unix.SIGFPE, unix.SIGSYS)
 )
@@ -449,9 +446,6 @@ func (t *Task) deliver() bool {
 			return false
 		}
 		status := sig
-		if coreSignals.has(sig) && t.p.limits[unix.RLIMIT_CORE].Cur > 0 && t.dumpCore(sig) {
-			status |= 0x80
-		}
 		t.p.exitGroup(status)
 		return false
 	}

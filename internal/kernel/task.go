@@ -31,7 +31,6 @@ type Task struct {
 	stack      *kstack
 	nextReady  *Task
 	readySince int64
-	moveTo     *CPU
 	woken      bool // a wake-up came while it was not asleep
 	sleeping   sleepKind
 	sleepTimer *timer
@@ -126,7 +125,7 @@ func (t *Task) main() {
 			return
 		}
 		if t.cpu.resched {
-			if !t.cpu.ready.empty() || t.moveTo != nil || len(t.cpu.inbox) > 0 {
+			if !t.cpu.ready.empty() || len(t.cpu.inbox) > 0 {
 				t.nivcw++
 				return
 			}
