@@ -80,30 +80,6 @@ func (t *Task) serve(c *Call) (uint64, error) {
 	return 0, unix.ENOSYS
 }
 
-// syscall serves the call that the task has just made.
-func (t *Task) syscall(arch abi.Arch) {
-	r := t.th.Regs()
-	c := &t.call
-	c.Task, c.Arch, c.Nr = t, arch, int(int32(r.Orig_rax))
-	if arch == abi.AMD64 {
-		c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}
-	} else {
-		c.Args = [6]uint64{r.Rbx & low32, r.Rcx & low32, r.Rdx & low32, r.Rsi & low32, r.Rdi & low32, r.Rbp & low32}
-	}
-	var v uint64
-	var err error
-	if h := t.k.handler; h == nil {
-		v, err = t.serve(c)
-	} else {
-		t.k.mu.Unlock()
-		v, err = t.serveUser(h, c)
-		t.k.mu.Lock()
-	}
-	t.finish(v, err)
-}
-
-const low32 = 1<<32 - 1
-
 // serveUser runs a user's handler. The lock is free meanwhile, and held again
 // when a panic goes on up.
 func (t *Task) serveUser(h Handler, c *Call) (v uint64, err error) {
@@ -132,9 +108,8 @@ func (t *Task) finish(v uint64, err error) {
 		var errno unix.Errno
 		switch {
 		case errors.As(err, &interrupted):
-			t.interruptd, t.restart = true, interrupted.Kind
-			t.work = true
-			errno = unix.EINTR
+			t.interruptd, t.work = true, true
+			errno = restartErrno[interrupted.Kind]
 		case errors.As(err, &errno):
 		case t.th.Dead():
 			errno = unix.EIO // which nobody will see
@@ -156,6 +131,9 @@ func (t *Task) vsyscall() {
 	c := &t.call
 	c.Task, c.Arch, c.Nr = t, abi.AMD64, int(r.Rax)
 	c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx}
+	if t.around&aroundSeccomp != 0 && !t.seccompCheck(c) {
+		return
+	}
 	switch c.Nr {
 	case unix.SYS_GETTIMEOFDAY, unix.SYS_TIME, unix.SYS_GETCPU:
 		v, err := t.serve(c)

@@ -442,6 +442,7 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 	// Others may look at the task while it lets go of the old memory, which may
 	// sleep.
 	old, oldMM := t.th, t.mm
+	th.EditRegs().Orig_rax = old.Regs().Orig_rax
 	t.th, t.mm = th, s
 	old.Destroy()
 	st := old.Stats()

@@ -50,6 +50,7 @@ func (t *Task) pushFrame(i sigInfo, a sigAction, mask sigset) error {
 	if t.altstack.Flags&ssAutoDisarm != 0 {
 		t.altstack = abi.StackT{Flags: ssDisable}
 	}
+	f.Regs.Orig_rax = t.th.Regs().Orig_rax // which tracers may look at
 	*t.th.EditRegs() = f.Regs
 	return t.th.SetXState(cpu.Init())
 }

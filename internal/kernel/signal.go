@@ -403,7 +403,8 @@ func (t *Task) doWork() bool {
 		break
 	}
 	if t.interruptd { // and no handler ran
-		t.rewind()
+		t.interruptd = false
+		t.restartCall()
 	}
 	if t.hasOld {
 		t.hasOld = false
@@ -454,13 +455,8 @@ func (t *Task) deliver() bool {
 // handle makes the task run a handler: decides what becomes of the call that
 // was interrupted, and builds the frame.
 func (t *Task) handle(i sigInfo, a sigAction) bool {
-	if t.interruptd {
-		t.interruptd = false
-		again := t.restart == wait.RestartNoInt || t.restart == wait.RestartSys && a.Flags&saRestart != 0
-		if again {
-			t.rewindTo(t.call.Nr)
-		} // else rax is -EINTR already
-	}
+	t.interruptd = false
+	t.restartForHandler(a.Flags)
 	mask := t.sigmask
 	if t.hasOld {
 		mask = t.oldmask
@@ -481,22 +477,6 @@ func (t *Task) handle(i sigInfo, a sigAction) bool {
 	}
 	t.setMask(m)
 	return true
-}
-
-// rewind makes the interrupted call be made again.
-func (t *Task) rewind() {
-	t.interruptd = false
-	if t.restart == wait.RestartBlock && t.resume != nil {
-		t.rewindTo(unix.SYS_RESTART_SYSCALL)
-		return
-	}
-	t.rewindTo(t.call.Nr)
-}
-
-func (t *Task) rewindTo(nr int) {
-	r := t.th.EditRegs()
-	r.Rip -= 2 // syscall and int $0x80 alike
-	r.Rax = uint64(nr)
 }
 
 // takeFault turns a processor exception into a signal.

@@ -57,9 +57,8 @@ type Task struct {
 
 	// The call in progress.
 	call       Call
-	result     uint64
-	restart    wait.RestartKind
-	interruptd bool
+	around     around                      // what there is to do around calls
+	interruptd bool                        // by a signal: rax says how it goes on
 	resume     func(*Task) (uint64, error) // what restart_syscall goes on with
 	noResult   bool                        // the call has set all registers itself
 

@@ -1,0 +1,149 @@
+package kernel
+
+import (
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/wait"
+	"golang.org/x/sys/unix"
+)
+
+// What happens around a system call: at its entry and at its exit. A task that
+// nobody traces and that has no filters has none of it to do.
+
+// around is the set of what there is to do around a task's calls.
+type around uint8
+
+const (
+	aroundDispatch around = 1 << iota // Syscall User Dispatch: see userdispatch.go
+	aroundTrace                       // PTRACE_SYSCALL
+	aroundEmulate                     // PTRACE_SYSEMU
+	aroundStep                        // a step ends at the call's exit
+	aroundSeccomp                     // see seccomp.go
+)
+
+// syscall serves the call that the task has just made.
+func (t *Task) syscall(arch abi.Arch) {
+	c := &t.call
+	c.Task, c.Arch = t, arch
+	c.decode()
+	if t.around != 0 {
+		t.syscallAround(c)
+		return
+	}
+	t.run(c)
+}
+
+const low32 = 1<<32 - 1
+
+// decode takes the call's number and arguments from the registers.
+func (c *Call) decode() {
+	r := c.Task.th.Regs()
+	c.Nr = int(int32(r.Orig_rax))
+	if c.Arch == abi.AMD64 {
+		c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}
+	} else {
+		c.Args = [6]uint64{r.Rbx & low32, r.Rcx & low32, r.Rdx & low32, r.Rsi & low32, r.Rdi & low32, r.Rbp & low32}
+	}
+}
+
+// run serves a call and leaves its outcome in the registers.
+func (t *Task) run(c *Call) {
+	var v uint64
+	var err error
+	if h := t.k.handler; h == nil {
+		v, err = t.serve(c)
+	} else {
+		t.k.mu.Unlock()
+		v, err = t.serveUser(h, c)
+		t.k.mu.Lock()
+	}
+	t.finish(v, err)
+}
+
+// syscallAround is syscall with something to do around. The order is Linux's:
+// Syscall User Dispatch, then the tracer, then seccomp.
+func (t *Task) syscallAround(c *Call) {
+	if t.around&aroundDispatch != 0 && t.dispatchBlocks(c) {
+		return // not even its exit is reported
+	}
+	run := true
+	if run && t.around&aroundSeccomp != 0 {
+		run = t.seccompCheck(c)
+	}
+	// -1 is no call, made so by a tracer: rax is left as it is.
+	if run && c.Nr != -1 {
+		t.run(c)
+	}
+}
+
+// Errors of calls that a signal interrupted. They stand in rax between the
+// call's end and the signal's delivery, where a tracer may see and change them.
+const (
+	eRestartSys   = 512
+	eRestartNoInt = 513
+	eRestartNoHnd = 514
+	eRestartBlock = 516
+)
+
+var restartErrno = [...]unix.Errno{
+	wait.RestartSys:   eRestartSys,
+	wait.RestartNoInt: eRestartNoInt,
+	wait.RestartNever: eRestartNoHnd,
+	wait.RestartBlock: eRestartBlock,
+}
+
+// restartOf is which of those errors the call that the task is about to leave
+// has ended with; 0 is none.
+func (t *Task) restartOf() int {
+	r := t.th.Regs()
+	if int32(r.Orig_rax) == -1 {
+		return 0
+	}
+	v := int64(r.Rax)
+	if t.call.Arch == abi.I386 {
+		v = int64(int32(v))
+	}
+	switch v {
+	case -eRestartSys, -eRestartNoInt, -eRestartNoHnd, -eRestartBlock:
+		return int(-v)
+	}
+	return 0
+}
+
+// restartCall is what becomes of an interrupted call when no handler runs.
+func (t *Task) restartCall() {
+	switch t.restartOf() {
+	case eRestartSys, eRestartNoInt, eRestartNoHnd:
+		t.rewindTo(t.th.Regs().Orig_rax)
+	case eRestartBlock:
+		nr := uint64(unix.SYS_RESTART_SYSCALL)
+		if t.call.Arch == abi.I386 {
+			nr = 0
+		}
+		t.rewindTo(nr)
+	}
+}
+
+// restartForHandler is what becomes of it when a handler with those flags does.
+func (t *Task) restartForHandler(flags uint64) {
+	switch t.restartOf() {
+	case eRestartSys:
+		if flags&saRestart == 0 {
+			t.th.SetResult(errnoResult(unix.EINTR))
+			return
+		}
+		t.rewindTo(t.th.Regs().Orig_rax)
+	case eRestartNoInt:
+		t.rewindTo(t.th.Regs().Orig_rax)
+	case eRestartNoHnd, eRestartBlock:
+		t.th.SetResult(errnoResult(unix.EINTR))
+	}
+}
+
+func (t *Task) rewindTo(nr uint64) {
+	r := t.th.EditRegs()
+	r.Rip -= 2 // syscall, int $0x80 and sysenter's landing pad alike
+	r.Rax = nr
+}
+
+// errnoResult is rax of a call that failed.
+func errnoResult(e unix.Errno) uint64 { return -uint64(e) }
