@@ -10,6 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/hostcan"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -58,6 +62,22 @@ func call80(nr int, args ...int) []byte {
 		b = append(b, []func(int) []byte{ebx, ecx, edx, esi}[i](v)...)
 	}
 	return asm(b, eax(nr), int80)
+}
+
+// archs are those whose calls 64-bit code can make on this host.
+func archs() []abi.Arch {
+	if hostcan.Int80.Lacks() != nil {
+		return []abi.Arch{abi.AMD64}
+	}
+	return []abi.Arch{abi.AMD64, abi.I386}
+}
+
+// callClose is close(fd), by int $0x80 where the host has that.
+func callClose(fd int) []byte {
+	if hostcan.Int80.Lacks() != nil {
+		return call(unix.SYS_CLOSE, fd)
+	}
+	return call80(6, fd)
 }
 
 // ifZero runs then if eax is 0, and jumps over it otherwise.

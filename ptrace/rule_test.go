@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sysemu/sysemu/internal/hostcan"
 	"golang.org/x/sys/unix"
 )
 
@@ -111,13 +112,17 @@ func wander(t testing.TB) string {
 		return binary.LittleEndian.AppendUint32(b, uint32(v))
 	}
 	const saRestorer = 0x4000000
+	int80 := int80
+	if hostcan.Int80.Lacks() != nil {
+		int80 = syscal
+	}
 	code := asm(
 		store(action, handler), store(action+8, saRestorer), store(action+16, handler+0x10), store(action+24, 0),
 		call(unix.SYS_RT_SIGACTION, int(unix.SIGUSR1), action, 0, 8))
 	code = append(code, jump(guestBase+120+len(code), head)...)
 	code = append(code, make([]byte, head-guestBase-120-len(code))...)
 	body := asm(
-		nop, call(unix.SYS_CLOSE, 99), []byte{0x66}, nop, call80(6, 99), nop, syscal, []byte{0x48}, int80,
+		nop, call(unix.SYS_CLOSE, 99), []byte{0x66}, nop, callClose(99), nop, syscal, []byte{0x48}, int80,
 		call(unix.SYS_GETUID), int3, []byte{0x9c, 0x58}, // pushf; pop %rax
 		call(5000), []byte{0xf3, 0x0f, 0x05})
 	code = append(code, body...)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/hostcan"
 	"golang.org/x/sys/unix"
 )
 
@@ -55,6 +56,7 @@ func callVDSO(nr int, args ...int) []byte {
 }
 
 func TestSeriesEntryBySysenter(t *testing.T) {
+	hostcan.Need(t, hostcan.Run32)
 	inEachMode(t, func(t *testing.T, tr *Tracer) {
 		const exit, close, getpid = 1, 6, 20
 		tee := start32(t, tr, callVDSO(getpid), []byte{0x89, 0xc3}, // mov %eax,%ebx
@@ -89,7 +91,7 @@ func TestSeriesEntryBySysenter(t *testing.T) {
 func TestSeriesFlagChangedWhileStopped(t *testing.T) {
 	inEachMode(t, func(t *testing.T, tr *Tracer) {
 		for _, req := range allRequests {
-			for _, arch := range []abi.Arch{abi.AMD64, abi.I386} {
+			for _, arch := range archs() {
 				closing, pid := call(unix.SYS_CLOSE, 99), call(unix.SYS_GETPID)
 				if arch == abi.I386 {
 					closing, pid = call80(6, 99), call80(20)
@@ -214,7 +216,7 @@ func TestSeriesSwitchTenThousandTimes(t *testing.T) {
 	const rounds = 2000
 	addToR12 := []byte{0x4d, 0x69, 0xe4, 31, 0, 0, 0, 0x49, 0x01, 0xc4} // imul $31,%r12,%r12; add %rax,%r12
 	code := asm(loop(rounds,
-		call(unix.SYS_CLOSE, 99), addToR12, call80(6, 98), addToR12, nop, call(unix.SYS_GETPID), addToR12,
+		call(unix.SYS_CLOSE, 99), addToR12, callClose(98), addToR12, nop, call(unix.SYS_GETPID), addToR12,
 	), int3)
 	sum := func(pid int) (v uint64) {
 		for range rounds {

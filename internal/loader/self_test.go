@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/hostcan"
 )
 
 // self is what testdata/self.c tells of itself.
@@ -106,6 +107,7 @@ func TestSelf(t *testing.T) {
 }
 
 func TestSelf32(t *testing.T) {
+	hostcan.Need(t, hostcan.Run32)
 	if exec.Command("gcc", "-m32", "-E", "/dev/null").Run() != nil {
 		t.Skip("no gcc for i386")
 	}

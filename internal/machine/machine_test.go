@@ -15,8 +15,9 @@ import (
 // onCPU runs f with a machine of one CPU, on a locked thread, and checks that
 // nothing is left of it.
 func onCPU(t testing.TB, f func(c *CPU)) {
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
+		defer close(done) // also when f ends the goroutine: t.Fatal
 		LockThread()
 		m := New()
 		c, err := m.NewCPU(0, nil)

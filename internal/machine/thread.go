@@ -154,11 +154,34 @@ func (t *Thread) run(req ptrace.Request) Event {
 			if sig == unix.SIGSYS {
 				return Event{Kind: VSyscall}
 			}
+			if sig == unix.SIGSEGV && code == siKernel && t.atInt80() {
+				t.enterInt80()
+				return Event{Kind: Syscall, Arch: abi.I386}
+			}
 			return Event{Kind: Fault, Signal: int(sig), Code: code, Addr: si.Addr()}
 		}
 		// Any other signal was sent to the host process from outside: no
 		// business of the guest's. SIGKILL does end it.
 	}
+}
+
+const siKernel = 0x80 // si_code of a general protection fault
+
+// atInt80 reports whether the thread is about to execute int $0x80: on a host
+// that has no such gate (no IA-32 emulation, as under PVM) the instruction
+// faults where others stop for a call.
+func (t *Thread) atInt80() bool {
+	var b [2]byte
+	n, _ := t.ReadMem(t.regs.Rip, b[:])
+	return n == 2 && b == [2]byte{0xcd, 0x80}
+}
+
+// enterInt80 does what such a gate does: the call number's register becomes
+// orig_rax and the instruction is behind.
+func (t *Thread) enterInt80() {
+	r := t.EditRegs()
+	r.Orig_rax, r.Rax = r.Rax&0xffffffff, ^uint64(37) // -ENOSYS
+	r.Rip += 2
 }
 
 func (t *Thread) died() Event {

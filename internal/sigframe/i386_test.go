@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/hostcan"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,6 +41,7 @@ func words(b []byte) (w []uint32) {
 
 func observe32(t *testing.T, args ...string) *observed32 {
 	t.Helper()
+	hostcan.Need(t, hostcan.Run32)
 	path, err := buildFrame32()
 	if err != nil {
 		t.Skip(err)
