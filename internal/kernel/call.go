@@ -131,8 +131,13 @@ func (t *Task) vsyscall() {
 	c := &t.call
 	c.Task, c.Arch, c.Nr = t, abi.AMD64, int(r.Rax)
 	c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx}
-	if t.around&aroundSeccomp != 0 && !t.seccompCheck(c) {
-		return
+	if t.around&aroundSeccomp != 0 {
+		t.th.EditRegs().Orig_rax = r.Rax
+		run := t.seccompCheckAt(c, vsyscallAddr(c.Nr))
+		t.th.EditRegs().Orig_rax = ^uint64(0)
+		if !run {
+			return
+		}
 	}
 	switch c.Nr {
 	case unix.SYS_GETTIMEOFDAY, unix.SYS_TIME, unix.SYS_GETCPU:

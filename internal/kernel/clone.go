@@ -186,6 +186,8 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	} else {
 		n.files = t.files.Clone()
 	}
+	n.inheritSeccomp(t)
+	n.dispatch = t.dispatch
 	k.pids.tasks[tid] = n
 	if thread {
 		n.p = p

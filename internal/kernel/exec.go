@@ -472,6 +472,7 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 	t.altstack.Sp, t.altstack.Size = 0, 0
 	t.clearTID, t.robustList, t.robustLen = 0, 0, 0
 	t.hasOld, t.resume = false, nil
+	t.around &^= aroundDispatch
 	p.setExe(t, g.file)
 	p.execed = true
 	p.exitSignal = int(unix.SIGCHLD)

@@ -252,8 +252,8 @@ func procStatus(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 		nnp = 1
 	}
 	line("NoNewPrivs", "%d", nnp)
-	line("Seccomp", "0")
-	line("Seccomp_filters", "0")
+	line("Seccomp", "%d", t.seccomp.mode)
+	line("Seccomp_filters", "%d", t.seccomp.count())
 	line("Speculation_Store_Bypass", "vulnerable")
 	line("SpeculationIndirectBranch", "always enabled")
 	mask := uint64(1)<<len(p.k.cpus) - 1

@@ -111,7 +111,10 @@ func (pf *procFS) addSysctls(sys *pseudofs.Dir) {
 	kept("kernel/sysrq", "0", number)
 	kept("kernel/panic", "0", number)
 	kept("kernel/numa_balancing", "0", number)
-	fixed("kernel/seccomp/actions_avail", "")
+	fixed("kernel/seccomp/actions_avail", actionNames())
+	logged := newLoggedActions()
+	f := show("kernel/seccomp/actions_logged", logged.String)
+	f.Mode, f.Write = 0o644, logged.write
 	fixed("kernel/keys/maxkeys", "200")
 
 	kept("vm/overcommit_memory", "0", number)
@@ -128,7 +131,7 @@ func (pf *procFS) addSysctls(sys *pseudofs.Dir) {
 	kept("vm/nr_hugepages", "0", number)
 	kept("vm/legacy_va_layout", "0", number)
 	drop, base := dir("vm/drop_caches")
-	f := drop.Const(base, "0\n")
+	f = drop.Const(base, "0\n")
 	f.Mode = 0o200
 	f.Write = func(_ vfs.Context, p []byte) error {
 		if !number(strings.TrimRight(string(p), "\n")) {

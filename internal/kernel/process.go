@@ -244,6 +244,7 @@ func (t *Task) exit(code int) {
 		// As Linux 6: who goes last says how the process has ended.
 		p.groupExit, p.exitCode = true, code
 	}
+	t.seccomp.release()
 	t.attempt(t.exitFutexes)
 	t.releaseVfork()
 	t.attempt(t.detachMM)

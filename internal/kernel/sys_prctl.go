@@ -121,7 +121,7 @@ func sysPrctl(t *Task, op int32, a, b, c, d uint64) (uint64, error) {
 			return 50000, nil
 		}
 		return t.attrs.timerSlack, nil
-	case unix.PR_GET_TIMING, unix.PR_GET_SECCOMP, unix.PR_GET_IO_FLUSHER, unix.PR_GET_THP_DISABLE:
+	case unix.PR_GET_TIMING, unix.PR_GET_IO_FLUSHER, unix.PR_GET_THP_DISABLE:
 		return 0, nil
 	case unix.PR_SET_TIMING:
 		if a != 0 {
@@ -132,6 +132,12 @@ func sysPrctl(t *Task, op int32, a, b, c, d uint64) (uint64, error) {
 		return 0, nil
 	case unix.PR_MCE_KILL_GET:
 		return 2, nil
+	case unix.PR_GET_SECCOMP:
+		return uint64(t.seccomp.mode), nil
+	case unix.PR_SET_SECCOMP:
+		return 0, t.prctlSeccomp(a, Addr(b))
+	case unix.PR_SET_SYSCALL_USER_DISPATCH:
+		return 0, t.setDispatch(a, b, c, d)
 	case unix.PR_GET_TSC:
 		return 0, Ptr[int32](a).Put(t, unix.PR_TSC_ENABLE)
 	case unix.PR_SET_TSC:

@@ -57,7 +57,9 @@ type Task struct {
 
 	// The call in progress.
 	call       Call
-	around     around                      // what there is to do around calls
+	around     around // what there is to do around calls
+	seccomp    seccompState
+	dispatch   userDispatch
 	interruptd bool                        // by a signal: rax says how it goes on
 	resume     func(*Task) (uint64, error) // what restart_syscall goes on with
 	noResult   bool                        // the call has set all registers itself

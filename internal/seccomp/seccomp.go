@@ -43,6 +43,7 @@ type Instruction = unix.SockFilter
 type Program struct {
 	source []Instruction
 	code   []step
+	weight int
 }
 
 // step is an instruction in the form that is run: the operation is a small
@@ -168,7 +169,31 @@ func Compile(source []Instruction) (*Program, error) {
 	if !storesBeforeLoads(code) {
 		return nil, unix.EINVAL
 	}
-	return &Program{source, code}, nil
+	return &Program{source, code, weigh(source)}, nil
+}
+
+// weigh counts the instructions of the eBPF program that Linux makes of one
+// that has been checked.
+func weigh(source []Instruction) int {
+	n := 3 // A and X are cleared and the data's address is kept
+	for _, in := range source {
+		n++
+		switch o := ops[in.Code]; o {
+		case retK:
+			n++
+		case divX:
+			n += 4 // is it zero?
+		case jeqK, jgtK, jgeK, jsetK, jeqX, jgtX, jgeX, jsetX:
+			if k := o == jeqK || o == jgtK || o == jgeK || o == jsetK; k && int32(in.K) < 0 {
+				n++ // a constant that has no room in the comparison
+			}
+			set := o == jsetK || o == jsetX // has no inverse
+			if in.Jf != 0 && (in.Jt != 0 || set) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // translate turns the instruction at pc of a program of n into a step, or
@@ -251,6 +276,10 @@ func storesBeforeLoads(code []step) bool {
 
 // Len is how many instructions the program has.
 func (p *Program) Len() int { return len(p.code) }
+
+// Weight is the program's length as Linux counts it against what a task may
+// have: that of its translation.
+func (p *Program) Weight() int { return p.weight }
 
 // Instructions are the program as it was given to Compile.
 func (p *Program) Instructions() []Instruction { return p.source }
