@@ -31,6 +31,7 @@ import (
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/kernel"
 	"github.com/sysemu/sysemu/internal/vfs"
+	"github.com/sysemu/sysemu/ptrace"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,6 +62,7 @@ type options struct {
 	log        func(string)
 	uid, gid   *uint32
 	files      *tmpfs.Budget
+	rule       ptrace.Rule
 }
 
 type mount struct {
@@ -103,6 +105,11 @@ func WithMemory(bytes uint64) Option { return func(o *options) { o.memory = byte
 
 // WithPIDs limits how many tasks there may be at once.
 func WithPIDs(n int) Option { return func(o *options) { o.pids = n } }
+
+// WithPtraceRule says what PTRACE_SYSEMU of ptrace(2) means to programs inside:
+// by default a call that it skips is never reported again, [ptrace.SeriesRule];
+// with [ptrace.LinuxRule] it is what today's Linux does.
+func WithPtraceRule(r ptrace.Rule) Option { return func(o *options) { o.rule = r } }
 
 // WithUser makes programs run as that user and group, without capabilities
 // unless it is user 0. Without it they run as the user of this process.
@@ -149,7 +156,7 @@ func New(opts ...Option) (*Machine, error) {
 	o.files = kernel.NewFileMemory(o.memory)
 	cfg := kernel.Config{
 		Files: o.files,
-		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log,
+		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log, PtraceRule: kernel.PtraceRule(o.rule),
 		Root: o.makeRoot, Setup: o.setup,
 	}
 	if len(o.middleware) > 0 {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sysemu/sysemu"
+	"github.com/sysemu/sysemu/ptrace"
 )
 
 type runCmd struct {
@@ -29,6 +30,7 @@ type runCmd struct {
 	Memory      size          `placeholder:"SIZE" help:"Limit the memory of all programs together; K, M, G and T are powers of 1024."`
 	PIDs        int           `name:"pids" placeholder:"N" help:"Limit how many processes and threads there may be at once."`
 	Time        time.Duration `placeholder:"DURATION" help:"Kill the program after that long, such as 90s."`
+	PtraceRule  string        `enum:"series,linux" default:"series" placeholder:"RULE" help:"What PTRACE_SYSEMU means to programs inside: series, a skipped call is never reported again, or linux, as Linux does today."`
 	Unsupported bool          `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
 	Program []string `arg:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
@@ -142,6 +144,9 @@ func (r *runCmd) options() ([]sysemu.Option, error) {
 	}
 	if r.Memory > 0 {
 		opts = append(opts, sysemu.WithMemory(uint64(r.Memory)))
+	}
+	if r.PtraceRule == "linux" {
+		opts = append(opts, sysemu.WithPtraceRule(ptrace.LinuxRule))
 	}
 	if r.User != nil {
 		opts = append(opts, sysemu.WithUser(r.User.uid, r.User.gid))

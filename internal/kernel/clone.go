@@ -188,9 +188,14 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	}
 	n.inheritSeccomp(t)
 	n.dispatch = t.dispatch
+	event := t.cloneEvent(&a)
+	if t.tracee != nil && (event != 0 || a.flags&unix.CLONE_PTRACE != 0) {
+		t.inheritTrace(n)
+	}
 	k.pids.tasks[tid] = n
 	if thread {
 		n.p = p
+		n.stopPending, n.stopSig = p.stopSignal != 0, p.stopSignal
 		p.threads = append(p.threads, n)
 	} else {
 		t.newProcess(n, a)
@@ -226,6 +231,9 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 		var done wait.Queue
 		n.vforkDone, n.vforked = &done, true
 		t.cpu.ready.push(n)
+		if event != 0 {
+			t.ptraceEvent(event, uint64(tid))
+		}
 		for n.vforked {
 			// Only SIGKILL ends the wait; the child goes on then.
 			if err := done.UntilKillable(t, func() bool { return !n.vforked }); err != nil {
@@ -233,9 +241,15 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 			}
 		}
 		n.vforkDone = nil
+		if !n.vforked {
+			t.ptraceEvent(eventVforkDone, uint64(tid))
+		}
 		return tid, nil
 	}
 	t.cpu.ready.push(n)
+	if event != 0 {
+		t.ptraceEvent(event, uint64(tid))
+	}
 	return tid, nil
 }
 

@@ -65,15 +65,61 @@ func (t *Task) syscallAround(c *Call) {
 	if t.around&aroundDispatch != 0 && t.dispatchBlocks(c) {
 		return // not even its exit is reported
 	}
+	// Whether it is skipped is decided by what was asked for until now; what the
+	// tracer asks for while it is stopped is for what comes next.
+	how := t.around
 	run := true
-	if run && t.around&aroundSeccomp != 0 {
+	if how&(aroundTrace|aroundEmulate) != 0 {
+		t.syscallStop(messageEntry)
+		run = how&aroundEmulate == 0 && !t.dying
+		c.decode()
+	}
+	if run && t.around&aroundSeccomp != 0 && !t.seccompSuspended() {
 		run = t.seccompCheck(c)
 	}
 	// -1 is no call, made so by a tracer: rax is left as it is.
 	if run && c.Nr != -1 {
 		t.run(c)
 	}
+	if t.dying {
+		return
+	}
+	if how&aroundEmulate != 0 && t.k.cfg.PtraceRule == SeriesRule {
+		// A call that was skipped is neither reported again nor restarted.
+		t.th.ForgetCall()
+		return
+	}
+	switch {
+	case t.around&(aroundStep|aroundEmulate) == aroundStep:
+		t.forceTrap()
+	case t.around&aroundTrace != 0:
+		t.syscallStop(messageExit)
+	}
 }
+
+// forceTrap ends a step that was a call.
+func (t *Task) forceTrap() {
+	if t.pending.set.has(sigtrap) {
+		return
+	}
+	t.force(faultSignal(sigtrap, trapBrkpt, t.th.Regs().Rip))
+}
+
+const trapBrkpt = 1 // TRAP_BRKPT
+
+// seccompSuspended reports whether the tracer has turned filters off.
+func (t *Task) seccompSuspended() bool {
+	return t.tracee != nil && t.tracee.options&optSuspendSeccomp != 0
+}
+
+// PtraceRule says what becomes of a call that a guest's tracer has had skipped
+// by PTRACE_SYSEMU when it resumes by PTRACE_SYSCALL or PTRACE_SINGLESTEP.
+type PtraceRule uint8
+
+const (
+	SeriesRule PtraceRule = iota // it is never reported again
+	LinuxRule                    // as Linux today: its exit is reported, or a step's end on the same instruction
+)
 
 // Errors of calls that a signal interrupted. They stand in rax between the
 // call's end and the signal's delivery, where a tracer may see and change them.

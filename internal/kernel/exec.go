@@ -11,6 +11,7 @@ import (
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/vfs"
+	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,8 +67,10 @@ func sysExecveat(t *Task, dir FD, name Str, argv, envp Ptr[Addr], flags int32) e
 		}
 	}
 	t.noResult = true
+	tid := t.tid
 	switch err := t.exec(at, file, shown, hidden, wf, args, env).(type) {
 	case nil:
+		t.traceExec(tid)
 	case lateError:
 		// Linux has given up the old program by then.
 		t.p.exitGroup(int(unix.SIGSEGV))
@@ -245,6 +248,12 @@ func (t *Task) execCred(g *program, f *vfs.File) error {
 	c.fs.UID, c.fs.GID = c.EUID, c.EGID
 	const noRoot, noRootKeep = 1, 0
 	root := c.SecureBits&noRoot == 0 && (c.EUID == 0 || c.UID == 0)
+	if x := t.tracee; x != nil && (c.EUID != c.UID || c.EGID != c.GID) && !x.cred.Has(unix.CAP_SYS_PTRACE) && !t.cred.Has(unix.CAP_SETUID) {
+		// A tracer is not to get what it may not have itself.
+		c.EUID, c.EGID = c.UID, c.GID
+		c.SUID, c.SGID = c.EUID, c.EGID
+		c.fs.UID, c.fs.GID = c.EUID, c.EGID
+	}
 	changed := c.EUID != t.cred.EUID || c.EGID != t.cred.EGID
 	if changed {
 		c.Ambient = 0
@@ -415,18 +424,22 @@ func (t *Task) killThreads() error {
 	}
 	for _, o := range p.threads {
 		if o != t {
-			o.dying, o.exitAlone = true, true
-			o.interrupt()
+			o.exitAlone, o.exitAs = true, 0
+			o.doom()
 		}
 	}
-	for len(p.threads) > 1 {
+	for len(p.threads) > 1 || len(p.zombies) > 0 {
 		if t.dying {
 			return unix.EINTR
 		}
 		t.sleep(killable, 0)
 	}
 	if p.leader != t {
-		// The leader has exited; its number is ours now.
+		// The leader has exited; its number is ours now. Nobody is told.
+		if x := p.leader.tracee; x != nil {
+			p.leader.untrace()
+			x.tracer.p.childWait.Wake(wait.Readable)
+		}
 		delete(t.k.pids.tasks, t.tid)
 		t.tid = p.pid
 		t.k.pids.tasks[t.tid] = t

@@ -29,17 +29,18 @@ import (
 
 // Config says what kind of computer the kernel is.
 type Config struct {
-	CPUs     int                                           // virtual CPUs; 0 = as many as the host lets us use
-	Root     func(ctx vfs.Context) (vfs.FileSystem, error) // makes what is mounted at /
-	Hostname string                                        // "" = "sysemu"
-	Memory   uint64                                        // bytes of memory for all guests; 0 = as the host has
-	Files    *tmpfs.Budget                                 // of all files in memory; nil = half of the memory
-	PIDs     int                                           // tasks at most; 0 = 32768
-	Clock    Clock                                         // nil = the host's
-	Random   io.Reader                                     // nil = the host's
-	Report   func(msg string)                              // what the operator should know (a handler's panic); nil = dropped
-	Handler  func(Handler) Handler                         // wraps the kernel's own; nil = none
-	Setup    func(k *Kernel, ctx vfs.Context) error        // runs once, when the root is mounted, before any task
+	CPUs       int                                           // virtual CPUs; 0 = as many as the host lets us use
+	Root       func(ctx vfs.Context) (vfs.FileSystem, error) // makes what is mounted at /
+	Hostname   string                                        // "" = "sysemu"
+	Memory     uint64                                        // bytes of memory for all guests; 0 = as the host has
+	Files      *tmpfs.Budget                                 // of all files in memory; nil = half of the memory
+	PIDs       int                                           // tasks at most; 0 = 32768
+	Clock      Clock                                         // nil = the host's
+	Random     io.Reader                                     // nil = the host's
+	Report     func(msg string)                              // what the operator should know (a handler's panic); nil = dropped
+	Handler    func(Handler) Handler                         // wraps the kernel's own; nil = none
+	PtraceRule PtraceRule
+	Setup      func(k *Kernel, ctx vfs.Context) error // runs once, when the root is mounted, before any task
 }
 
 // Kernel is one virtual computer.
@@ -204,6 +205,13 @@ func (k *Kernel) Close() {
 	close(k.quit)
 	for _, p := range k.pids.processes() {
 		p.kill(9)
+	}
+	for _, t := range k.pids.tasks {
+		// Those that wait for a tracer which waits for them.
+		if t.tracee != nil && t.tracee.stopped {
+			t.tracee.fatal = true
+			t.Wakeup()
+		}
 	}
 	for _, c := range k.cpus {
 		c.poke()

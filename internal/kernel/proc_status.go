@@ -20,7 +20,9 @@ func (t *Task) stateLetter() byte {
 		return 'S'
 	case t.exited || t.state == dead:
 		return 'Z'
-	case t.p.stopSignal != 0:
+	case t.tracee != nil && t.tracee.stopped:
+		return 't'
+	case t.tracee == nil && t.p.stopSignal != 0:
 		return 'T'
 	case t.state == blocked && t.sleeping == interruptible:
 		return 'S'
@@ -267,5 +269,10 @@ func procStatus(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 	return nil
 }
 
-// tracerPID is the process that traces t, 0 if none does.
-func (t *Task) tracerPID() int { return 0 }
+// tracerPID is the thread that traces t, 0 if none does.
+func (t *Task) tracerPID() int {
+	if t.tracee == nil {
+		return 0
+	}
+	return t.tracee.tracer.tid
+}

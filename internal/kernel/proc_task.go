@@ -94,7 +94,14 @@ func init() {
 		})),
 		procMemoryOf("smaps", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error { return procSmaps(ctx, e, w, false) }),
 		procMemoryOf("smaps_rollup", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error { return procSmaps(ctx, e, w, true) }),
-		text("wchan", "0"),
+		procText("wchan", 0o444, func(ctx vfs.Context, e procEntry, w *bytes.Buffer) error {
+			if x := e.task().tracee; x != nil && x.stopped && e.inspect(ctx) == nil {
+				w.WriteString("ptrace_stop")
+				return nil
+			}
+			w.WriteString("0")
+			return nil
+		}),
 		procSecret("stack", 0o400, func(vfs.Context, procEntry, *bytes.Buffer) error { return nil }),
 		text("schedstat", "0 0 0\n"),
 		text("cpuset", "/\n"),
@@ -211,12 +218,14 @@ func procSyscall(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 		return nil
 	}
 	r := t.th.Regs()
-	if t.sleeping == notAsleep {
-		fmt.Fprintf(w, "-1 %#x %#x\n", r.Rsp, r.Rip)
+	c := Call{Task: t, Arch: t.call.Arch}
+	c.decode()
+	if c.Nr < 0 {
+		fmt.Fprintf(w, "%d %#x %#x\n", c.Nr, r.Rsp, r.Rip)
 		return nil
 	}
-	fmt.Fprintf(w, "%d", t.call.Nr)
-	for _, a := range t.call.Args {
+	fmt.Fprintf(w, "%d", c.Nr)
+	for _, a := range c.Args {
 		fmt.Fprintf(w, " %#x", a)
 	}
 	fmt.Fprintf(w, " %#x %#x\n", r.Rsp, r.Rip)

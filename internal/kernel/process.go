@@ -18,6 +18,7 @@ type Process struct {
 	pid     int
 	leader  *Task
 	threads []*Task // alive, in order of birth
+	zombies []*Task // threads that have ended and whose tracers have not been told
 
 	parent       *Process
 	parentThread *Task // the thread of parent's that is told of as the parent
@@ -237,13 +238,19 @@ func (t *Task) exit(code int) {
 	if t.exited {
 		return
 	}
-	t.exited = true
-	t.retarget()
-	p.stopProgress()
-	if !p.groupExit && !slices.ContainsFunc(p.threads, func(o *Task) bool { return !o.exited }) {
+	t.exiting = true
+	if !p.groupExit && !slices.ContainsFunc(p.threads, func(o *Task) bool { return !o.exiting }) {
 		// As Linux 6: who goes last says how the process has ended.
 		p.groupExit, p.exitCode = true, code
 	}
+	t.exitAs = code
+	if t.tracee != nil {
+		t.tracee.fatal = false
+		t.ptraceEvent(eventExit, uint64(code))
+	}
+	t.exited = true
+	t.retarget()
+	p.stopProgress()
 	t.seccomp.release()
 	t.attempt(t.exitFutexes)
 	t.releaseVfork()
@@ -266,10 +273,16 @@ func (t *Task) exit(code int) {
 		t.th = nil
 	}
 	t.pending.clear()
+	t.attempt(t.releaseTracees)
 	p.threads = slices.DeleteFunc(p.threads, func(o *Task) bool { return o == t })
 	// Only now: other threads may have gone while this one let go of files.
 	last := len(p.threads) == 0
-	if t != p.leader {
+	switch {
+	case t == p.leader:
+	case t.tracee != nil:
+		p.zombies = append(p.zombies, t)
+		t.tellTracerOfEnd(int(unix.SIGCHLD))
+	default:
 		delete(t.k.pids.tasks, t.tid)
 	}
 	if last {
@@ -302,7 +315,7 @@ func (p *Process) threadEnded(t *Task) {
 			c.parentDied(p)
 		}
 	}
-	if len(p.threads) == 1 {
+	if len(p.threads) == 1 && len(p.zombies) == 0 {
 		// An exec waits for the others to go.
 		p.threads[0].Wakeup()
 	}
@@ -356,7 +369,9 @@ func (p *Process) end(t *Task) {
 		c.exitSignal = int(unix.SIGCHLD)
 		c.parentDied(p)
 		if c.zombie {
-			c.notifyParent()
+			if c.leader.tracee == nil {
+				c.announce()
+			}
 		} else if !was && g.orphaned() && g.hasStopped() {
 			g.hangUp()
 		}
@@ -369,7 +384,7 @@ func (p *Process) end(t *Task) {
 	if p.onExit != nil {
 		p.onExit()
 	}
-	p.notifyParent()
+	p.announce()
 }
 
 func (g *ProcessGroup) hangUp() {
@@ -409,6 +424,9 @@ func (p *Process) reap() {
 		return
 	}
 	p.reaped = true
+	if p.leader.tracee != nil {
+		p.leader.untrace()
+	}
 	p.leave()
 	delete(p.k.pids.procs, p.pid)
 	if p.k.pids.tasks[p.pid] == p.leader {
@@ -431,7 +449,18 @@ func (p *Process) exitGroup(code int) {
 	p.groupExit = true
 	p.exitCode = code
 	for _, t := range p.threads {
-		t.dying = true
-		t.interrupt()
+		t.doom()
 	}
+}
+
+// doom makes a thread end, whatever it does or waits for.
+func (t *Task) doom() {
+	t.dying = true
+	if x := t.tracee; x != nil && !x.fatal {
+		x.fatal = true
+		if x.stopped {
+			t.Wakeup()
+		}
+	}
+	t.interrupt()
 }

@@ -66,17 +66,16 @@ func timerSignal(sig int, id int32, overrun int32, value uint64) sigInfo {
 // childInfo is what the parent of p is told of its end.
 func (p *Process) childInfo() sigInfo {
 	code, status := childStatus(p.exitCode)
-	return p.childSignal(p.exitSignal, code, status)
+	return p.leader.childSignal(p.exitSignal, code, status)
 }
 
-func (p *Process) childSignal(sig int, code, status int32) sigInfo {
+// childSignal is what a parent or tracer is told of a child or tracee.
+func (t *Task) childSignal(sig int, code, status int32) sigInfo {
 	i := sigInfo{Signo: int32(sig), Code: code}
-	i.put32(0, uint32(p.pid))
-	if p.leader != nil {
-		i.put32(4, p.leader.cred.UID)
-	}
+	i.put32(0, uint32(t.tid))
+	i.put32(4, t.cred.UID)
 	i.put32(8, uint32(status))
-	u := p.totalUsage()
+	u := t.p.totalUsage()
 	i.put64(16, uint64(u.utime/nsPerTick))
 	i.put64(24, uint64(u.stime/nsPerTick))
 	return i

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
@@ -145,19 +146,32 @@ func (q *sigQueue) drop(set sigset) {
 
 // dequeue takes the next signal of set that is pending for the task.
 func (t *Task) dequeue(set sigset) (sigInfo, bool) {
-	i, ok := t.pending.take(set)
+	i, _, ok := t.dequeueFrom(set)
+	return i, ok
+}
+
+// dequeueFrom also tells whether it was pending for the whole process.
+func (t *Task) dequeueFrom(set sigset) (i sigInfo, shared, ok bool) {
+	i, ok = t.pending.take(set)
 	if !ok {
 		i, ok = t.p.pending.take(set)
+		shared = ok
 	}
 	if ok && i.Code == siTimer {
 		t.p.posixTimers.delivered(&i)
 	}
-	return i, ok
+	return i, shared, ok
 }
 
 // signalPending reports whether there is a signal to deliver, or a stop.
 func (t *Task) signalPending() bool {
-	return (t.pending.set|t.p.pending.set)&^t.sigmask != 0 || t.p.stopSignal != 0
+	if (t.pending.set|t.p.pending.set)&^t.sigmask != 0 {
+		return true
+	}
+	if t.tracee != nil {
+		return t.trapPending()
+	}
+	return t.p.stopSignal != 0
 }
 
 // prepare does what sending a signal does before it is queued, and reports
@@ -171,8 +185,14 @@ func (k *Kernel) prepare(p *Process, t *Task, sig int) bool {
 		p.pending.drop(stopSignals)
 		for _, o := range p.threads {
 			o.pending.drop(stopSignals)
+			o.stopPending, o.stopDequeued = false, false
 		}
 		p.cont()
+		for _, o := range p.threads {
+			if o.tracee != nil && o.tracee.seized {
+				o.trapSoon(&o.tracee.notify)
+			}
+		}
 	case stopSignals.has(sig):
 		p.pending.drop(bit(int(unix.SIGCONT)))
 		for _, o := range p.threads {
@@ -181,6 +201,9 @@ func (k *Kernel) prepare(p *Process, t *Task, sig int) bool {
 	}
 	if !p.sig.ignores(sig) {
 		return true
+	}
+	if o := t; o != nil && o.tracee != nil || o == nil && p.leader.tracee != nil {
+		return true // the tracer may make another of it
 	}
 	// An ignored signal is queued all the same where it is blocked or
 	// waited for: the action may change before it is unblocked.
@@ -311,15 +334,29 @@ func (t *Task) setMask(m sigset) {
 	t.work = true
 }
 
-// stop stops all threads of the process.
-func (p *Process) stop(sig int) {
-	if p.stopSignal != 0 || p.groupExit {
+// stop stops all threads of the process. One that is traced joins the stop when
+// its tracer lets it, and may be run on by that; a stop that is complete stays
+// so whatever its tracees do.
+func (p *Process) stop(by *Task, sig int) {
+	if p.groupExit {
 		return
 	}
-	p.stopSignal = sig
-	p.stopComplete, p.stopReported = false, false
-	p.continued = false
+	if p.stopSignal == 0 {
+		p.stopSignal = sig
+		p.stopComplete, p.stopReported = false, false
+		p.continued = false
+	} else if !p.stopComplete && !by.stopPending {
+		p.stopSignal = sig
+	}
 	for _, t := range p.threads {
+		if t.inStop || t.stopPending {
+			continue
+		}
+		t.stopPending, t.stopSig = true, sig
+		if t != by && t.tracee != nil && t.tracee.seized {
+			t.trapSoon(&t.tracee.notify)
+			continue
+		}
 		t.interrupt()
 	}
 }
@@ -327,15 +364,30 @@ func (p *Process) stop(sig int) {
 // stopProgress tells of the stop once no thread runs any more. One that
 // sleeps where signals do not wake it counts: it stops before guest code.
 func (p *Process) stopProgress() {
+	if p.stopDone() {
+		p.tellStopped()
+	}
+}
+
+// stopDone reports whether the stop has just become complete.
+func (p *Process) stopDone() bool {
 	if p.stopSignal == 0 || p.stopComplete {
-		return
+		return false
 	}
 	for _, t := range p.threads {
-		if !t.inStop && !t.exited && !t.dying && (t.state != blocked || t.sleeping == interruptible) {
-			return
+		switch {
+		case t.inStop || t.exited || t.dying:
+		case t.tracee != nil && !t.stopPending:
+		case t.tracee == nil && t.state == blocked && t.sleeping != interruptible:
+		default:
+			return false
 		}
 	}
 	p.stopComplete = true
+	return true
+}
+
+func (p *Process) tellStopped() {
 	p.tellParent(cldStopped, p.stopSignal)
 	if p.onStop != nil {
 		p.onStop(p.stopSignal)
@@ -350,8 +402,10 @@ func (p *Process) cont() {
 	p.stopSignal = 0
 	p.continued, p.tellContinued = true, true
 	for _, t := range p.threads {
-		t.work = true
-		t.Wakeup()
+		if t.tracee == nil {
+			t.work = true
+			t.Wakeup()
+		}
 	}
 }
 
@@ -363,7 +417,7 @@ func (p *Process) tellParent(code int32, sig int) {
 	}
 	a := &parent.sig.actions[unix.SIGCHLD]
 	if a.Flags&saNoCldStop == 0 && a.Handler != sigIgn {
-		p.k.sendProcess(parent, p.childSignal(int(unix.SIGCHLD), code, int32(sig)))
+		p.k.sendProcess(parent, p.leader.childSignal(int(unix.SIGCHLD), code, int32(sig)))
 	}
 	parent.childWait.Wake(wait.Readable)
 }
@@ -382,20 +436,27 @@ func (t *Task) doWork() bool {
 			t.exit(code)
 			return false
 		}
-		if t.p.stopSignal != 0 {
-			t.inStop = true
+		if t.p.stopSignal != 0 && t.tracee == nil {
+			t.inStop, t.stopPending = true, false
 			t.p.stopProgress()
-			for t.p.stopSignal != 0 && !t.dying {
+			for t.p.stopSignal != 0 && !t.dying && t.tracee == nil {
 				t.sleep(killable, 0)
 			}
 			t.inStop = false
 			t.work = true
 			continue
 		}
+		if t.tracee != nil && t.trapPending() {
+			t.ptraceTrap()
+			continue
+		}
 		if t.p.tellContinued {
 			// As Linux: who goes on tells, not who sent SIGCONT.
 			t.p.tellContinued = false
 			t.p.tellParent(cldContinued, int(unix.SIGCONT))
+			if x := t.p.leader.tracee; x != nil && t.p.leader.reparented() {
+				t.p.leader.tellTracer(cldContinued, int(unix.SIGCONT))
+			}
 		}
 		if !t.deliver() {
 			continue // the signal changed the state: look again
@@ -418,15 +479,19 @@ func (t *Task) doWork() bool {
 // builds, or none is left. false: look at the task's state again.
 func (t *Task) deliver() bool {
 	for {
-		i, ok := t.dequeue(^t.sigmask)
+		i, shared, ok := t.dequeueFrom(^t.sigmask)
 		if !ok {
 			return true
+		}
+		t.interruptd = true
+		traced := t.tracee != nil
+		if t.tracee != nil && !t.ptraceSignal(&i, shared) {
+			return false
 		}
 		sig := int(i.Signo)
 		a := &t.p.sig.actions[sig]
 		switch {
 		case a.Handler == sigIgn:
-			continue
 		case a.Handler != sigDfl:
 			act := *a
 			if a.Flags&saResetHand != 0 {
@@ -436,19 +501,20 @@ func (t *Task) deliver() bool {
 			if !t.handle(i, act) {
 				return false
 			}
-			continue
 		case defaultIgnored.has(sig):
-			continue
 		case stopSignals.has(sig):
-			if sig != int(unix.SIGSTOP) && t.p.group.orphaned() {
-				continue
+			if sig != int(unix.SIGSTOP) && t.p.group.orphaned() || t.tracee != nil && !t.stopDequeued {
+				break
 			}
-			t.p.stop(sig)
+			t.p.stop(t, sig)
+			return false
+		default:
+			t.p.exitGroup(sig)
 			return false
 		}
-		status := sig
-		t.p.exitGroup(status)
-		return false
+		if traced {
+			return false // a stop may be due
+		}
 	}
 }
 
@@ -457,6 +523,8 @@ func (t *Task) deliver() bool {
 func (t *Task) handle(i sigInfo, a sigAction) bool {
 	t.interruptd = false
 	t.restartForHandler(a.Flags)
+	stepping := t.around&aroundStep != 0
+	t.around &^= aroundStep
 	mask := t.sigmask
 	if t.hasOld {
 		mask = t.oldmask
@@ -476,11 +544,15 @@ func (t *Task) handle(i sigInfo, a sigAction) bool {
 		m |= bit(int(i.Signo))
 	}
 	t.setMask(m)
+	if stepping {
+		t.ptraceNotify(sigtrap, 0) // the step ends at the handler
+	}
 	return true
 }
 
 // takeFault turns a processor exception into a signal.
 func (t *Task) takeFault(ev machine.Event) {
+	t.call.Arch = abi.AMD64
 	if ev.Signal == int(unix.SIGSEGV) && t.space().Fault(t, t.th, ev.Addr) {
 		t.minflt++
 		return

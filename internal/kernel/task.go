@@ -46,13 +46,20 @@ type Task struct {
 	altstack  abi.StackT
 	fault     machine.FaultInfo // of the last fault with a handler; frames show it
 
-	inStop bool // stopped, with the whole process
+	inStop       bool // stopped, with the whole process
+	stopPending  bool // a group-stop that it has yet to join: matters to a tracee
+	stopSig      int  // of the last one
+	stopDequeued bool // the stop signal that it is about to act on has not been undone by SIGCONT
+
+	tracee  *tracee // nil: nobody traces it
+	tracees []*Task // whom it traces
 
 	// Work to be done before guest code runs again.
 	work      bool
 	dying     bool // SIGKILL, exit_group by another, exec by another
 	exitAlone bool // the task called exit: exitAs is its own wait status
 	exitAs    int
+	exiting   bool // on its way there: PTRACE_EVENT_EXIT
 	exited    bool
 
 	// The call in progress.
@@ -138,6 +145,7 @@ func (t *Task) main() {
 		case machine.Fault:
 			t.takeFault(ev)
 		case machine.Kicked:
+			t.call.Arch = abi.AMD64
 		case machine.VSyscall:
 			t.vsyscall()
 		case machine.Died:
@@ -157,6 +165,9 @@ func (t *Task) runGuest() machine.Event {
 		t.k.mu.Lock()
 		c.inGuest = false
 	}()
+	if t.around&aroundStep != 0 {
+		return t.th.Step()
+	}
 	return t.th.Run()
 }
 

@@ -35,9 +35,9 @@ func sysExitGroup(t *Task, code int32) error {
 
 // waitFor is what a wait call asks for.
 type waitFor struct {
-	match   func(*Process) bool
-	options int   // WEXITED, WSTOPPED, WCONTINUED, WNOHANG, WNOWAIT, __WALL, __WCLONE
-	thread  *Task // only children of this thread: __WNOTHREAD
+	match   func(id int, p *Process) bool // id is the process's number, or a traced thread's
+	options int                           // WEXITED, WSTOPPED, WCONTINUED, WNOHANG, WNOWAIT, __WALL, __WCLONE
+	thread  *Task                         // only children and tracees of this thread: __WNOTHREAD
 }
 
 // waited is what a wait call found.
@@ -71,12 +71,33 @@ func (t *Task) wait(w waitFor) (*waited, error) {
 	for {
 		any := false
 		for _, c := range t.p.children {
-			if !w.match(c) || !w.kind(c) || w.thread != nil && c.parentThread != w.thread {
+			if !w.match(c.pid, c) || !w.kind(c) || w.thread != nil && c.parentThread != w.thread {
+				continue
+			}
+			if x := c.leader.tracee; x != nil && x.tracer.p == t.p {
+				any = any || !c.leader.exited || w.options&(unix.WEXITED|unix.WCONTINUED) != 0
+				if found = t.waitTracee(w, c.leader); found != nil {
+					return found, nil
+				}
 				continue
 			}
 			any = true
 			if found = t.waitOne(w, c); found != nil {
 				return found, nil
+			}
+		}
+		for _, tracer := range t.p.threads {
+			if w.thread != nil && tracer != w.thread {
+				continue
+			}
+			for _, o := range tracer.tracees {
+				if !w.match(o.tid, o.p) {
+					continue
+				}
+				any = any || !o.exited || w.options&(unix.WEXITED|unix.WCONTINUED) != 0
+				if found = t.waitTracee(w, o); found != nil {
+					return found, nil
+				}
 			}
 		}
 		if !any {
@@ -113,7 +134,7 @@ func (t *Task) waitOne(w waitFor, c *Process) *waited {
 	keep := w.options&unix.WNOWAIT != 0
 	switch {
 	case c.zombie:
-		if w.options&unix.WEXITED == 0 {
+		if w.options&unix.WEXITED == 0 || len(c.zombies) > 0 || c.leader.tracee != nil {
 			return nil
 		}
 		r.ws = c.exitCode
@@ -140,6 +161,48 @@ func (t *Task) waitOne(w waitFor, c *Process) *waited {
 	return r
 }
 
+// waitTracee is waitOne for a tracee of the caller's process.
+func (t *Task) waitTracee(w waitFor, o *Task) *waited {
+	p, x := o.p, o.tracee
+	r := &waited{pid: o.tid, uid: int(o.cred.UID), usage: p.totalUsage()}
+	keep := w.options&unix.WNOWAIT != 0
+	switch {
+	case o.exited:
+		if w.options&unix.WEXITED == 0 || o == p.leader && (!p.zombie || len(p.zombies) > 0) {
+			return nil
+		}
+		r.ws = o.endStatus()
+		r.code, r.status = childStatus(r.ws)
+		switch {
+		case keep:
+		case o != p.leader:
+			o.reapThread()
+		case o.reparented():
+			o.untrace()
+			p.notifyParent() // whose turn it is
+		default:
+			r.usage.add(p.childrenUsage)
+			t.p.childrenUsage.add(r.usage)
+			p.reap()
+		}
+	case x.stopped && !x.listening && x.code != 0:
+		r.ws = x.code<<8 | 0x7f
+		r.code, r.status = cldTrapped, int32(x.code)
+		if !keep {
+			x.code = 0
+		}
+	case p.continued && w.options&unix.WCONTINUED != 0:
+		r.ws = 0xffff
+		r.code, r.status = cldContinued, int32(unix.SIGCONT)
+		if !keep {
+			p.continued = false
+		}
+	default:
+		return nil
+	}
+	return r
+}
+
 func sysWait4(t *Task, pid int32, status Ptr[int32], options int32, ru Ptr[unix.Rusage]) (int, error) {
 	const known = unix.WNOHANG | unix.WUNTRACED | unix.WCONTINUED | wNoThread | wAll
 	if uint32(options)&^uint32(known)&^wClone != 0 {
@@ -150,14 +213,14 @@ func sysWait4(t *Task, pid int32, status Ptr[int32], options int32, ru Ptr[unix.
 	case pid == -1<<31:
 		return 0, unix.ESRCH
 	case pid < -1:
-		w.match = func(c *Process) bool { return c.group != nil && c.group.id == int(-pid) }
+		w.match = func(_ int, c *Process) bool { return c.group != nil && c.group.id == int(-pid) }
 	case pid == -1:
-		w.match = func(*Process) bool { return true }
+		w.match = func(int, *Process) bool { return true }
 	case pid == 0:
 		g := t.p.group
-		w.match = func(c *Process) bool { return c.group == g }
+		w.match = func(_ int, c *Process) bool { return c.group == g }
 	default:
-		w.match = func(c *Process) bool { return c.pid == int(pid) }
+		w.match = func(id int, _ *Process) bool { return id == int(pid) }
 	}
 	r, err := t.wait(w)
 	if err != nil || r == nil {
@@ -185,12 +248,12 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 	w := t.waitFor(options)
 	switch idtype {
 	case unix.P_ALL:
-		w.match = func(*Process) bool { return true }
+		w.match = func(int, *Process) bool { return true }
 	case unix.P_PID:
 		if id <= 0 {
 			return unix.EINVAL
 		}
-		w.match = func(c *Process) bool { return c.pid == int(id) }
+		w.match = func(n int, _ *Process) bool { return n == int(id) }
 	case unix.P_PGID:
 		if id < 0 {
 			return unix.EINVAL
@@ -198,7 +261,7 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 		if id == 0 {
 			id = int32(t.p.group.id)
 		}
-		w.match = func(c *Process) bool { return c.group != nil && c.group.id == int(id) }
+		w.match = func(_ int, c *Process) bool { return c.group != nil && c.group.id == int(id) }
 	case unix.P_PIDFD:
 		if id < 0 {
 			return unix.EINVAL
@@ -207,7 +270,7 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 		if err != nil {
 			return err
 		}
-		w.match = func(c *Process) bool { return c == p }
+		w.match = func(n int, _ *Process) bool { return n == p.pid }
 		if nonblock && w.options&unix.WNOHANG == 0 {
 			w.options |= unix.WNOHANG
 			r, err := t.wait(w)

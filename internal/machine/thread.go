@@ -71,6 +71,9 @@ func (t *Thread) SetResult(v uint64) {
 	t.rax = true
 }
 
+// ForgetCall makes the registers tell of no call: nobody will restart it.
+func (t *Thread) ForgetCall() { t.regs.Orig_rax = ^uint64(0) }
+
 // Dead reports whether the host process is gone.
 func (t *Thread) Dead() bool { return t.dead.Load() }
 

@@ -3,6 +3,7 @@
 package guest
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,10 @@ func TestGuest(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(src), ".c")
 		t.Run(name, func(t *testing.T) {
 			bin := filepath.Join(dir, name)
+			flags, err := runFlags(src)
+			if err != nil {
+				t.Fatal(err)
+			}
 			// No warnings: bad pointers are what some of the tests are about.
 			out, err := exec.Command("gcc", "-O1", "-w", "-pthread", "-o", bin, src, "-lrt").CombinedOutput()
 			if err != nil {
@@ -39,9 +44,24 @@ func TestGuest(t *testing.T) {
 			}
 			for _, test := range strings.Fields(string(list)) {
 				t.Run(test, func(t *testing.T) {
-					compare.Run(t, compare.Case{Args: []string{bin, test}, Timeout: time.Minute})
+					compare.Run(t, compare.Case{Args: []string{bin, test}, Sysemu: flags, Timeout: time.Minute})
 				})
 			}
 		})
 	}
+}
+
+// runFlags are the flags for sysemu run that a program asks for, by a line
+// that begins "// sysemu run: ".
+func runFlags(src string) ([]string, error) {
+	text, err := os.ReadFile(src)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if flags, ok := strings.CutPrefix(line, "// sysemu run: "); ok {
+			return strings.Fields(flags), nil
+		}
+	}
+	return nil, nil
 }
