@@ -272,6 +272,41 @@ TEST(madvise)
 	R(madvise(p, 2 * PAGE, MADV_POPULATE_WRITE));
 }
 
+static void resident(const char *what, char *p, int n)
+{
+	unsigned char v[16];
+	char bits[17] = "";
+	R(mincore(p, n * PAGE, v));
+	for (int i = 0; i < n; i++)
+		strcat(bits, v[i] & 1 ? "1" : "0");
+	say("%s: %s", what, bits);
+}
+
+static void residency(void)
+{
+	char *p = map(8 * PAGE, RW, ANON, -1, 0);
+	madvise(p, 8 * PAGE, MADV_NOHUGEPAGE);
+	p[1 * PAGE] = 1;
+	p[2 * PAGE] = 1;
+	p[5 * PAGE] = 1;
+	resident("touched", p, 8);
+	madvise(p + 2 * PAGE, PAGE, MADV_DONTNEED);
+	resident("given back", p, 8);
+	mprotect(p + 5 * PAGE, PAGE, PROT_NONE);
+	resident("protected", p, 8);
+	int fd = memfd_create("m", 0);
+	ftruncate(fd, 4 * PAGE);
+	pwrite(fd, "x", 1, 2 * PAGE);
+	char *q = map(4 * PAGE, RW, MAP_SHARED, fd, 0);
+	resident("of a file in memory, never touched here", q, 4);
+	q[0] = 1;
+	resident("touched", q, 4);
+	munmap(p + 3 * PAGE, PAGE);
+	unsigned char v[8];
+	R(mincore(p, 8 * PAGE, v));
+	close(fd);
+}
+
 TEST(lock_and_core)
 {
 	char *p = map(4 * PAGE, RW, ANON, -1, 0);
@@ -290,6 +325,7 @@ TEST(lock_and_core)
 	R(mincore(q, 2 * PAGE, v));
 	say("%d", v[0] & 1);
 	R(mincore(q + 1, PAGE, v));
+	residency();
 	R(mincore((void *)0x100000, PAGE, v));
 	R(mincore(q, PAGE, (void *)8));
 }

@@ -75,8 +75,6 @@ func sysMsync(t *Task, addr Addr, size uint64, flags int32) error {
 	return t.mm.Sync(t.th, uint64(addr), size, int(flags))
 }
 
-// sysMincore says that all mapped pages are resident: the host may think
-// otherwise, but nothing is promised past the call.
 func sysMincore(t *Task, addr Addr, size uint64, vec Addr) error {
 	if addr%mm.PageSize != 0 {
 		return unix.EINVAL
@@ -85,12 +83,13 @@ func sysMincore(t *Task, addr Addr, size uint64, vec Addr) error {
 		return unix.ENOMEM
 	}
 	pages := (size + mm.PageSize - 1) / mm.PageSize
-	ones := make([]byte, min(pages, mm.PageSize))
-	for i := range ones {
-		ones[i] = 1
-	}
-	for n := uint64(0); n < pages; n += uint64(len(ones)) {
-		if err := t.CopyOut(uint64(vec)+n, ones[:min(pages-n, uint64(len(ones)))]); err != nil {
+	buf := make([]byte, min(pages, 4*mm.PageSize))
+	for n := uint64(0); n < pages; n += uint64(len(buf)) {
+		part := buf[:min(pages-n, uint64(len(buf)))]
+		if err := t.th.Mincore(uint64(addr)+n*mm.PageSize, part); err != nil {
+			return err
+		}
+		if err := t.CopyOut(uint64(vec)+n, part); err != nil {
 			return err
 		}
 	}

@@ -316,6 +316,7 @@ func (t *Thread) installFilter(do func(nr uint64, args ...uint64) uint64) error 
 	const (
 		ld    = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		jeq   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		jset  = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 		ret   = unix.BPF_RET | unix.BPF_K
 		allow = 0x7fff0000
 		trap  = 0x00030000
@@ -339,6 +340,13 @@ func (t *Thread) installFilter(do func(nr uint64, args ...uint64) uint64) error 
 		}
 		prog = append(prog, insn{Code: ret, K: trap})
 	}
+	// mmap only at a place of the kernel's choice.
+	prog = append(prog,
+		insn{Code: jeq, Jf: 4, K: unix.SYS_MMAP},
+		insn{Code: ld, K: arg0 + 3*8},
+		insn{Code: jset, Jf: 1, K: unix.MAP_FIXED},
+		insn{Code: ret, K: allow},
+		insn{Code: ret, K: trap})
 	arg(unix.SYS_CLONE, cloneSpace, cloneThread)
 	arg(unix.SYS_ARCH_PRCTL, archSetCPUID, archReqXcompPerm)
 	prog = append(prog, insn{Code: ret, K: trap})
@@ -363,9 +371,10 @@ const (
 	archReqXcompPerm = 0x1023
 )
 
-// hostCalls are the calls that machine injects, besides clone and arch_prctl.
+// hostCalls are the calls that machine injects, besides those whose arguments
+// are looked at.
 var hostCalls = []uint32{
-	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP,
-	unix.SYS_MADVISE, unix.SYS_MSYNC, unix.SYS_MLOCK, unix.SYS_MUNLOCK,
+	unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP,
+	unix.SYS_MADVISE, unix.SYS_MSYNC, unix.SYS_MINCORE, unix.SYS_MLOCK, unix.SYS_MUNLOCK,
 	unix.SYS_RECVMSG, unix.SYS_CLOSE,
 }

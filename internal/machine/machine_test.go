@@ -440,3 +440,36 @@ func TestParkedThreadHasNoCPU(t *testing.T) {
 		}
 	})
 }
+
+// The second wall: what a guest's host process could do if it ran calls.
+func TestFilter(t *testing.T) {
+	onCPU(t, func(c *CPU) {
+		th, err := c.NewSpace()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer th.Destroy()
+		const anon = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+		for _, f := range []struct {
+			name string
+			nr   uint64
+			args []uint64
+			want error
+		}{
+			{"mmap where the kernel says", unix.SYS_MMAP, []uint64{codeAddr, pageSize, unix.PROT_READ, anon | unix.MAP_FIXED, ^uint64(0), 0}, nil},
+			{"mmap anywhere", unix.SYS_MMAP, []uint64{0, pageSize, unix.PROT_READ, anon, ^uint64(0), 0}, unix.EPERM},
+			{"munmap", unix.SYS_MUNMAP, []uint64{codeAddr, pageSize}, nil},
+			{"a process not traced", unix.SYS_CLONE, []uint64{uint64(unix.SIGCHLD), 0, 0, 0, 0}, unix.EPERM},
+			{"a thread", unix.SYS_CLONE, []uint64{unix.CLONE_VM | unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_PTRACE, 0, 0, 0, 0}, unix.EPERM},
+			{"arch_prctl", unix.SYS_ARCH_PRCTL, []uint64{0x1002, 0}, unix.EPERM},
+			{"open", unix.SYS_OPEN, []uint64{codeAddr, 0}, unix.EPERM},
+			{"execve", unix.SYS_EXECVE, []uint64{codeAddr, 0, 0}, unix.EPERM},
+			{"ptrace", unix.SYS_PTRACE, []uint64{0, 0, 0, 0}, unix.EPERM},
+			{"kill", unix.SYS_KILL, []uint64{0, 0}, unix.EPERM},
+		} {
+			if _, err := th.call(f.nr, f.args...); err != f.want {
+				t.Errorf("%s: %v, want %v", f.name, err, f.want)
+			}
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sysemu/sysemu/ptrace"
+	"golang.org/x/sys/unix"
 )
 
 // Resident is how many bytes of the thread's address space are in memory, and
@@ -59,6 +60,29 @@ func (t *Thread) MemoryUse() (u MemoryUse) {
 		}
 	}
 	return u
+}
+
+// mincoreMax is how many pages one host call is asked about: the answer, a byte
+// a page, goes to this CPU's signal stack, which holds nothing just now.
+const mincoreMax = 16384
+
+// Mincore tells for each page from addr on whether it is in memory, as
+// mincore(2) has it, and stops short of len(vec) with an error. The guest could
+// write to where the answer passes; it would deceive itself.
+func (t *Thread) Mincore(addr uint64, vec []byte) error {
+	buf := stubStackAddr + uint64(t.cpu.id)*sigStackSize
+	for len(vec) > 0 {
+		n := min(len(vec), mincoreMax)
+		if _, err := t.call(unix.SYS_MINCORE, addr, uint64(n)*pageSize, buf); err != nil {
+			return err
+		}
+		if _, err := t.ReadMem(buf, vec[:n]); err != nil {
+			return err
+		}
+		vec = vec[n:]
+		addr += uint64(n) * pageSize
+	}
+	return nil
 }
 
 // ForceRead and ForceWrite are ReadMem and WriteMem whatever the pages'
