@@ -63,6 +63,7 @@ type options struct {
 	uid, gid   *uint32
 	files      *tmpfs.Budget
 	rule       ptrace.Rule
+	mode       Mode
 }
 
 type mount struct {
@@ -133,6 +134,7 @@ func New(opts ...Option) (*Machine, error) {
 	m := &Machine{}
 	o := &m.opts
 	o.root = "/"
+	o.mode = ModeStep
 	o.log = func(msg string) { fmt.Fprintln(os.Stderr, msg) }
 	for _, f := range opts {
 		f(o)
@@ -166,6 +168,7 @@ func New(opts ...Option) (*Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sysemu: starting the machine: %w (sysemu doctor says what may stand in the way)", err)
 	}
+	k.SetSysemuMode(int(o.mode))
 	m.k = k
 	return m, nil
 }

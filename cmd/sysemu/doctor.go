@@ -93,12 +93,10 @@ func diagnose(h host) []finding {
 	switch {
 	case h.trace != nil:
 		add(wrong, "a child cannot be traced: "+h.trace.Error(), forbidden)
+	case noSysemu(h.sysemu):
+		add(note, "This kernel, or what it runs in, does not have PTRACE_SYSEMU: calls are stopped by PTRACE_SYSCALL and their numbers taken away, which takes longer", "PTRACE_SYSEMU is part of every Linux for x86-64; sandboxes that emulate Linux may lack it: run on a real kernel.")
 	case h.sysemu != nil:
-		advice := "This kernel, or what it runs in, does not have PTRACE_SYSEMU. It is part of every Linux for x86-64; sandboxes that emulate Linux, such as gVisor or WSL 1, may lack it: run on a real kernel."
-		if errors.Is(h.sysemu, unix.EPERM) {
-			advice = forbidden
-		}
-		add(wrong, "PTRACE_SYSEMU does not work: "+h.sysemu.Error(), advice)
+		add(wrong, "PTRACE_SYSEMU does not work: "+h.sysemu.Error(), forbidden)
 	default:
 		add(fine, "a child's system call was stopped by PTRACE_SYSEMU and not run", "")
 	}
@@ -141,6 +139,9 @@ func diagnose(h host) []finding {
 	return fs
 }
 
+// noSysemu tells whether the error of PTRACE_SYSEMU says that there is none.
+func noSysemu(err error) bool { return errors.Is(err, unix.EIO) || errors.Is(err, unix.EINVAL) }
+
 func in(container string) string {
 	if container == "" {
 		return ""
@@ -162,7 +163,7 @@ func examine() host {
 	unix.Getrlimit(unix.RLIMIT_NOFILE, &h.files)
 	probeChild(&h)
 	h.mapVDSO = probeVDSO()
-	if h.trace == nil && h.sysemu == nil && h.readMemory == nil && h.mapVDSO == nil {
+	if h.trace == nil && (h.sysemu == nil || noSysemu(h.sysemu)) && h.readMemory == nil && h.mapVDSO == nil {
 		h.program, h.programTried = probeMachine(), true
 	}
 	return h

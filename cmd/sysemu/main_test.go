@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sysemu": main})
+	testscript.Main(m, map[string]func(){"sysemu": main, "without-sysemu": withoutSysemu})
 }
 
 func TestScript(t *testing.T) {
@@ -109,7 +109,8 @@ func TestDiagnose(t *testing.T) {
 		{"container", func(h *host) { h.seccomp, h.container, h.trace = "2", "Docker", unix.EPERM }, 1, []string{"in this container (Docker)", "seccomp=unconfined", "SYS_PTRACE"}},
 		{"container hides memory", func(h *host) { h.seccomp, h.readMemory = "2", unix.EPERM }, 1, []string{"process_vm_readv", "seccomp=unconfined"}},
 		{"filter that allows it", func(h *host) { h.seccomp = "2" }, 0, []string{"lets pass"}},
-		{"no sysemu", func(h *host) { h.sysemu = unix.EIO }, 1, []string{"does not have PTRACE_SYSEMU"}},
+		{"no sysemu", func(h *host) { h.sysemu = unix.EIO }, 0, []string{"does not have PTRACE_SYSEMU", "PTRACE_SYSCALL"}},
+		{"no sysemu allowed", func(h *host) { h.sysemu = unix.EPERM }, 1, []string{"PTRACE_SYSEMU does not work"}},
 		{"no process_vm_readv", func(h *host) { h.readMemory = unix.ENOSYS }, 1, []string{"CONFIG_CROSS_MEMORY_ATTACH"}},
 		{"no vDSO", func(h *host) { h.mapVDSO = unix.EINVAL }, 1, []string{"CONFIG_CHECKPOINT_RESTORE"}},
 		{"no memfd programs", func(h *host) { h.memfdNoexec = "2" }, 1, []string{"sysctl vm.memfd_noexec=1"}},

@@ -31,6 +31,7 @@ type runCmd struct {
 	PIDs        int           `name:"pids" placeholder:"N" help:"Limit how many processes and threads there may be at once."`
 	Time        time.Duration `placeholder:"DURATION" help:"Kill the program after that long, such as 90s."`
 	PtraceRule  string        `enum:"series,linux" default:"series" placeholder:"RULE" help:"What PTRACE_SYSEMU means to programs inside: series, a skipped call is never reported again, or linux, as Linux does today."`
+	NoSysemu    bool          `name:"nosysemu" help:"Do without PTRACE_SYSEMU: stop calls by PTRACE_SYSCALL and take their numbers away. Programs can read and change this at /proc/sysemu."`
 	Unsupported bool          `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
 	Program []string `arg:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
@@ -147,6 +148,9 @@ func (r *runCmd) options() ([]sysemu.Option, error) {
 	}
 	if r.PtraceRule == "linux" {
 		opts = append(opts, sysemu.WithPtraceRule(ptrace.LinuxRule))
+	}
+	if r.NoSysemu {
+		opts = append(opts, sysemu.WithMode(sysemu.ModeNullify))
 	}
 	if r.User != nil {
 		opts = append(opts, sysemu.WithUser(r.User.uid, r.User.gid))

@@ -416,6 +416,7 @@ func (pf *procFS) addGlobal(root *pseudofs.Live) {
 	root.Add("self", pf.selfLink("self", func(t *Task) string { return strconv.Itoa(t.p.pid) }))
 	text("softirqs", k.procSoftirqs)
 	text("stat", k.procStat)
+	pf.addSysemu(root)
 	text("swaps", func(w *bytes.Buffer) { w.WriteString("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n") })
 	root.Add("thread-self", pf.selfLink("thread-self", func(t *Task) string { return fmt.Sprintf("%d/task/%d", t.p.pid, t.tid) }))
 	text("uptime", k.procUptime)

@@ -3,9 +3,9 @@
 // above it knows.
 //
 // A guest thread is a host process that is only ever resumed with
-// PTRACE_SYSEMU, so it runs no system call of its own choice. The host calls it
-// does run are chosen here and injected while it is stopped, behind a seccomp
-// filter that allows just those.
+// PTRACE_SYSEMU, so it runs no system call of its own choice; Mode says what
+// else may be done to that end. The host calls it does run are chosen here and
+// injected while it is stopped, behind a seccomp filter that allows just those.
 //
 // Contract: a CPU belongs to the OS thread that made it (locked goroutine);
 // everything of a CPU and of the threads it holds is called on that thread.
@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -39,6 +40,8 @@ type Machine struct {
 	vdsoLo uint64 // the vDSO's mappings
 	vdsoHi uint64
 
+	mode atomic.Int32 // a Mode
+
 	mu    sync.Mutex // guards files: CPUs import concurrently
 	files fileTable
 
@@ -46,7 +49,11 @@ type Machine struct {
 }
 
 // New returns a machine without CPUs.
-func New() *Machine { return &Machine{sock: -1, life: -1} }
+func New() *Machine {
+	m := &Machine{sock: -1, life: -1}
+	m.SetMode(SysemuStep)
+	return m
+}
 
 const (
 	zygoteBase   = 0x10000000
@@ -324,6 +331,9 @@ func (t *Thread) installFilter(do func(nr uint64, args ...uint64) uint64) error 
 	)
 	type insn = unix.SockFilter
 	prog := []insn{
+		{Code: ld, K: 0},
+		{Code: jeq, Jf: 1, K: ^uint32(0)}, // a call that was nullified: there is none of that number
+		{Code: ret, K: allow},
 		{Code: ld, K: 4},
 		{Code: jeq, Jt: 1, K: unix.AUDIT_ARCH_X86_64},
 		{Code: ret, K: trap},

@@ -21,14 +21,12 @@ func onCPU(t testing.TB, f func(c *CPU)) {
 		LockThread()
 		m := New()
 		c, err := m.NewCPU(0, nil)
+		defer func() { done <- err }() // also when f ends the test
+		defer m.Close()
 		if err == nil {
-			func() {
-				defer c.Close()
-				f(c)
-			}()
+			defer c.Close()
+			f(c)
 		}
-		m.Close()
-		done <- err
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)

@@ -108,7 +108,15 @@ func (t *Thread) Run() Event { return t.run(ptrace.Sysemu) }
 
 // Step is Run for one instruction: a Fault with SIGTRAP and TRAP_TRACE, or a
 // Syscall, which counts as the step.
-func (t *Thread) Step() Event { return t.run(ptrace.SysemuSingleStep) }
+func (t *Thread) Step() Event {
+	if t.dead.Load() {
+		return Event{Kind: Died}
+	}
+	if t.cpu.m.Mode() < SysemuStep {
+		return t.stepByFlag()
+	}
+	return t.run(ptrace.SysemuSingleStep)
+}
 
 func (t *Thread) run(req ptrace.Request) Event {
 	if t.dead.Load() {
@@ -124,8 +132,18 @@ func (t *Thread) run(req ptrace.Request) Event {
 			t.kicked.Store(false)
 			return Event{Kind: Kicked}
 		}
-		if ptrace.Resume(req, t.pid, 0) != nil {
-			return t.died()
+		if req == ptrace.Sysemu && t.cpu.m.Mode() == Nullify {
+			req = ptrace.Syscall
+		}
+		if err := ptrace.Resume(req, t.pid, 0); err != nil {
+			t.running.Store(false)
+			switch {
+			case !t.cpu.m.lower(req, err):
+				return t.died()
+			case req == ptrace.SysemuSingleStep:
+				return t.stepByFlag()
+			}
+			continue
 		}
 		ws, err := waitFor(t.pid)
 		t.running.Store(false)
@@ -136,7 +154,17 @@ func (t *Thread) run(req ptrace.Request) Event {
 			return t.died()
 		}
 		if ws == 0x857f {
-			return Event{Kind: Syscall, Arch: t.arch()}
+			if req != ptrace.Syscall {
+				return Event{Kind: Syscall, Arch: t.arch()}
+			}
+			exit, arch, err := t.nullify()
+			switch {
+			case err != nil:
+				return t.died()
+			case !exit:
+				return Event{Kind: Syscall, Arch: arch}
+			}
+			continue
 		}
 		if ws>>16 != 0 {
 			continue // a host group-stop or interrupt: not the guest's affair

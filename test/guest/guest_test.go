@@ -15,12 +15,19 @@ import (
 
 func TestMain(m *testing.M) { compare.Main(m) }
 
-func TestGuest(t *testing.T) {
+func TestGuest(t *testing.T) { guests(t, "*") }
+
+// What is most about processes and signals also holds where PTRACE_SYSEMU is
+// done without.
+func TestGuestNoSysemu(t *testing.T) { guests(t, "signal", "--nosysemu") }
+
+// guests runs the tests of the programs whose names match, with flags for sysemu run.
+func guests(t *testing.T, pattern string, flags ...string) {
 	compare.Enabled(t)
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("gcc is not installed (.ci/run installs it)")
 	}
-	sources, err := filepath.Glob("../../guest/*.c")
+	sources, err := filepath.Glob("../../guest/" + pattern + ".c")
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("no guest programs: %v", err)
 	}
