@@ -217,39 +217,50 @@ func r6[A, B, C, D, E, F, R arg](f func(*Task, A, B, C, D, E, F) (R, error)) cal
 	}
 }
 
-// families are the parts of the table; each stands in the file of its noun.
-var families = []calls{}
+// The two tables by number, made of the families and package abi's list. Each
+// family stands in the file of its noun. What the tables share is in
+// call_i386.go.
+var amd64Table, i386Table callTable
 
-// The table by number, made of the families and package abi's list.
-var amd64Table []callFunc
+type callTable [abi.MaxNumber + 1]callFunc
 
 func lookup(arch abi.Arch, nr int) callFunc {
-	if arch == abi.AMD64 && uint(nr) < uint(len(amd64Table)) {
-		return amd64Table[nr]
+	if uint(nr) > abi.MaxNumber {
+		return nil
 	}
-	return nil
+	if arch == abi.I386 {
+		return i386Table[nr]
+	}
+	return amd64Table[nr]
 }
 
-// addFamily is called by init functions, one a family.
+// addFamily is called by init functions, one a family. It fills the table of
+// x86-64 and, with what means the same there, that of i386.
 func addFamily(c calls) {
-	families = append(families, c)
 	for name, f := range c {
-		d := abi.ByName(name)
-		if d == nil {
-			panic("kernel: no system call is named " + name)
+		amd64Table.add(abi.AMD64, name, f)
+		for _, s := range shared386[name] {
+			i386Table.add(abi.I386, s, f)
 		}
-		nr := d.AMD64
-		if nr < 0 {
-			continue
-		}
-		for len(amd64Table) <= nr {
-			amd64Table = append(amd64Table, nil)
-		}
-		if amd64Table[nr] != nil {
-			panic("kernel: two handlers for " + name)
-		}
-		amd64Table[nr] = f
 	}
+}
+
+// addFamily386 is the same for what i386 has in its own way.
+func addFamily386(c calls) {
+	for name, f := range c {
+		i386Table.add(abi.I386, name, f)
+	}
+}
+
+func (t *callTable) add(arch abi.Arch, name string, f callFunc) {
+	d := abi.ByName(name)
+	if d == nil || d.Number(arch) < 0 {
+		panic("kernel: " + arch.String() + " has no system call " + name)
+	}
+	if t[d.Number(arch)] != nil {
+		panic("kernel: two handlers for " + name + " of " + arch.String())
+	}
+	t[d.Number(arch)] = f
 }
 
 // Locked runs f with the kernel lock, for a handler that runs without it.

@@ -17,16 +17,16 @@ import (
 
 func init() {
 	addFamily(calls{
-		"execve":   e3(sysExecve),
-		"execveat": e5(sysExecveat),
+		"execve":   e3(sysExecve[uint64]),
+		"execveat": e5(sysExecveat[uint64]),
 	})
 }
 
-func sysExecve(t *Task, name Str, argv, envp Ptr[Addr]) error {
+func sysExecve[W words](t *Task, name Str, argv, envp Ptr[W]) error {
 	return sysExecveat(t, unix.AT_FDCWD, name, argv, envp, 0)
 }
 
-func sysExecveat(t *Task, dir FD, name Str, argv, envp Ptr[Addr], flags int32) error {
+func sysExecveat[W words](t *Task, dir FD, name Str, argv, envp Ptr[W], flags int32) error {
 	if flags&^(unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW) != 0 {
 		return unix.EINVAL
 	}
@@ -40,11 +40,11 @@ func sysExecveat(t *Task, dir FD, name Str, argv, envp Ptr[Addr], flags int32) e
 	}
 	defer at.Dir.Unref()
 	budget := loader.NewArgBudget(t.p.limits[unix.RLIMIT_STACK].Cur)
-	args, err := t.copyInStrings(argv, budget)
+	args, err := copyInStrings(t, argv, budget)
 	if err != nil {
 		return err
 	}
-	env, err := t.copyInStrings(envp, budget)
+	env, err := copyInStrings(t, envp, budget)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func sysExecveat(t *Task, dir FD, name Str, argv, envp Ptr[Addr], flags int32) e
 
 // copyInStrings reads a NULL-terminated array of strings, as long as budget
 // allows.
-func (t *Task) copyInStrings(p Ptr[Addr], budget *loader.ArgBudget) ([]string, error) {
+func copyInStrings[W words](t *Task, p Ptr[W], budget *loader.ArgBudget) ([]string, error) {
 	if p == 0 {
 		return nil, nil
 	}
@@ -483,7 +483,7 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 		}
 	}
 	t.altstack.Sp, t.altstack.Size = 0, 0
-	t.clearTID, t.robustList, t.robustLen = 0, 0, 0
+	t.clearTID, t.robust64.head, t.robust32.head = 0, 0, 0
 	t.hasOld, t.resume = false, nil
 	t.around &^= aroundDispatch
 	p.setExe(t, g.file)

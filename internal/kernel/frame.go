@@ -111,7 +111,7 @@ func (t *Task) onAltStack(sp uint64) bool {
 
 // sigaltstack(2): the stack's flags are kept as they were given, and told as
 // what they mean now.
-func sysSigaltstack(t *Task, set, old Ptr[abi.StackT]) error {
+func sysSigaltstack[T stackTs](t *Task, set, old Ptr[T]) error {
 	sp := t.th.Regs().Rsp
 	was := t.altstack
 	was.Flags &= ssAutoDisarm
@@ -122,7 +122,7 @@ func sysSigaltstack(t *Task, set, old Ptr[abi.StackT]) error {
 		was.Flags |= ssOnStack
 	}
 	if set != 0 {
-		s, err := set.In(t)
+		s, err := load[abi.StackT](t, set)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func sysSigaltstack(t *Task, set, old Ptr[abi.StackT]) error {
 			return err
 		}
 	}
-	return old.Put(t, was)
+	return storePut(t, old, was)
 }
 
 func (t *Task) setAltStack(s abi.StackT, sp uint64) error {

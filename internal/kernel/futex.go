@@ -11,10 +11,10 @@ import (
 
 func init() {
 	addFamily(calls{
-		"futex":           r6(sysFutex),
-		"set_robust_list": e2(sysSetRobustList),
-		"get_robust_list": e3(sysGetRobustList),
-		"futex_waitv":     r5(sysFutexWaitv),
+		"futex":           r6(sysFutex[unix.Timespec]),
+		"set_robust_list": e2(setRobustList(robust64)),
+		"get_robust_list": e3(getRobustList(robust64)),
+		"futex_waitv":     r5(sysFutexWaitv[unix.Timespec]),
 	})
 }
 
@@ -167,7 +167,7 @@ func (t *Task) futexCAS(addr uint64, old, new uint32) (uint32, error) {
 
 const maxCASMisses = 64
 
-func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val3 uint32) (int, error) {
+func sysFutex[T timespecs](t *Task, addr Addr, op int32, val uint32, timeout Ptr[T], addr2 Addr, val3 uint32) (int, error) {
 	private := op&futexPrivate != 0
 	cmd := op &^ (futexPrivate | futexRealtime)
 	if op&futexRealtime != 0 && cmd != futexWaitBitset && cmd != futexWaitRequeuePI && cmd != futexLockPI2 {
@@ -177,7 +177,7 @@ func sysFutex(t *Task, addr Addr, op int32, val uint32, timeout, addr2 Addr, val
 	switch cmd {
 	case futexWait, futexWaitBitset, futexLockPI, futexLockPI2, futexWaitRequeuePI:
 		if timeout != 0 {
-			ts, err := Ptr[unix.Timespec](timeout).In(t)
+			ts, err := load[unix.Timespec](t, timeout)
 			if err != nil {
 				return 0, err
 			}
@@ -608,43 +608,14 @@ func (t *Task) futexCmpRequeuePI(addr uint64, key mm.Key, wake, requeue int, add
 	return done, nil
 }
 
-func sysSetRobustList(t *Task, head Addr, size uint64) error {
-	if size != 24 {
-		return unix.EINVAL
-	}
-	t.robustList, t.robustLen = uint64(head), size
-	return nil
-}
-
-func sysGetRobustList(t *Task, tid int32, head, size Ptr[uint64]) error {
-	o := t
-	if tid != 0 {
-		if o = t.k.pids.tasks[int(tid)]; o == nil {
-			return unix.ESRCH
-		}
-	}
-	if !t.mayTrace(o.p) {
-		return unix.EPERM
-	}
-	if err := size.Put(t, 24); err != nil {
-		return err
-	}
-	return head.Put(t, o.robustList)
-}
-
-// maxRobust bounds the walk of a list that a program may have made circular.
-const maxRobust = 2048
-
 // exitFutexes does what a thread's end means to others: robust futexes it
 // holds are marked, and set_tid_address's word is cleared and woken.
 func (t *Task) exitFutexes() {
 	if t.th == nil || t.th.Dead() || t.mm == nil {
 		return
 	}
-	if head := t.robustList; head != 0 {
-		t.robustList = 0
-		t.walkRobust(head)
-	}
+	t.robust64.end(t)
+	t.robust32.end(t)
 	t.handOverPI()
 	if addr := t.clearTID; addr != 0 {
 		t.clearTID = 0
@@ -681,91 +652,19 @@ func (t *Task) handOverPI() {
 	}
 }
 
-func (t *Task) walkRobust(head uint64) {
-	h, err := Ptr[[3]uint64](head).In(t) // next, offset of the futex, pending
-	if err != nil {
-		return
-	}
-	pending := h[2]
-	entry := h[0]
-	for n := 0; entry&^1 != head && n < maxRobust; n++ {
-		next, err := Ptr[uint64](entry &^ 1).In(t)
-		if entry&^1 != pending&^1 {
-			t.markDead((entry&^1)+h[1], entry&1 != 0, false)
-		}
-		if err != nil {
-			return
-		}
-		entry = next
-	}
-	if pending != 0 {
-		t.markDead((pending&^1)+h[1], pending&1 != 0, true)
-	}
-}
-
-// markDead says in a futex that its owner has died, and wakes a waiter.
-func (t *Task) markDead(addr uint64, pi, pending bool) {
-	if addr%4 != 0 {
-		return
-	}
-	for {
-		v, err := t.futexRead(addr)
-		if err != nil {
-			return
-		}
-		if int(v&futexTIDMask) != t.tid {
-			if pending && !pi && v&futexTIDMask == 0 {
-				// Died between unlocking and waking.
-				t.wakeAt(addr)
-			}
-			return
-		}
-		if pi {
-			if key, err := t.futexKey(addr, false); err == nil && t.k.futexes.piWaiters(key) {
-				t.futexHandOver(addr, key, futexOwnerDied)
-				return
-			}
-			if key, err := t.futexKey(addr, true); err == nil && t.k.futexes.piWaiters(key) {
-				t.futexHandOver(addr, key, futexOwnerDied)
-				return
-			}
-		}
-		was, err := t.futexCAS(addr, v, v&futexWaiters|futexOwnerDied)
-		if err != nil {
-			return
-		}
-		if was != v {
-			continue
-		}
-		if v&futexWaiters != 0 && !pi {
-			t.wakeAt(addr)
-		}
-		return
-	}
-}
-
-// wakeAt wakes one sleeper on the futex at addr, private or shared.
-func (t *Task) wakeAt(addr uint64) {
-	for _, private := range []bool{false, true} {
-		if key, err := t.futexKey(addr, private); err == nil && t.k.futexes.wake(key, 1, ^uint32(0)) > 0 {
-			return
-		}
-	}
-}
-
 // futexWaitv is struct futex_waitv.
 type futexWaitv struct {
 	Val, Addr   uint64
 	Flags, Zero uint32
 }
 
-func sysFutexWaitv(t *Task, vec Ptr[futexWaitv], n, flags uint32, timeout Ptr[unix.Timespec], clock int32) (int, error) {
+func sysFutexWaitv[T timespecs](t *Task, vec Ptr[futexWaitv], n, flags uint32, timeout Ptr[T], clock int32) (int, error) {
 	if flags != 0 || n == 0 || n > 128 || vec == 0 {
 		return 0, unix.EINVAL
 	}
 	var deadline int64
 	if timeout != 0 {
-		ts, err := timeout.In(t)
+		ts, err := load[unix.Timespec](t, timeout)
 		if err != nil {
 			return 0, err
 		}

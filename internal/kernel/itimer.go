@@ -11,12 +11,12 @@ import (
 
 func init() {
 	addFamily(calls{
-		"getitimer":        e2(sysGetitimer),
-		"setitimer":        e3(sysSetitimer),
+		"getitimer":        e2(sysGetitimer[unix.Itimerval]),
+		"setitimer":        e3(sysSetitimer[unix.Itimerval]),
 		"alarm":            r1(sysAlarm),
-		"timer_create":     e3(sysTimerCreate),
-		"timer_settime":    e4(sysTimerSettime),
-		"timer_gettime":    e2(sysTimerGettime),
+		"timer_create":     e3(sysTimerCreate[abi.Sigevent]),
+		"timer_settime":    e4(sysTimerSettime[unix.ItimerSpec]),
+		"timer_gettime":    e2(sysTimerGettime[unix.ItimerSpec]),
 		"timer_getoverrun": r1(sysTimerGetoverrun),
 		"timer_delete":     e1(sysTimerDelete),
 	})
@@ -110,19 +110,19 @@ func timevalNs(tv unix.Timeval) (int64, bool) {
 	return tv.Sec*1e9 + tv.Usec*1000, true
 }
 
-func sysGetitimer(t *Task, which int32, v Ptr[unix.Itimerval]) error {
+func sysGetitimer[T itimervals](t *Task, which int32, v Ptr[T]) error {
 	it, err := t.p.itimerGet(which)
 	if err != nil {
 		return err
 	}
-	return v.Out(t, &it)
+	return store(t, v, it)
 }
 
-func sysSetitimer(t *Task, which int32, v, old Ptr[unix.Itimerval]) error {
+func sysSetitimer[T itimervals](t *Task, which int32, v, old Ptr[T]) error {
 	var n unix.Itimerval
 	if v != 0 {
 		var err error
-		if n, err = v.In(t); err != nil {
+		if n, err = load[unix.Itimerval](t, v); err != nil {
 			return err
 		}
 	}
@@ -136,7 +136,7 @@ func sysSetitimer(t *Task, which int32, v, old Ptr[unix.Itimerval]) error {
 		return unix.EINVAL
 	}
 	t.p.itimerSet(which, left, interval)
-	return old.Put(t, was)
+	return storePut(t, old, was)
 }
 
 func sysAlarm(t *Task, seconds uint32) (int64, error) {
@@ -208,7 +208,7 @@ type posixTimer struct {
 
 const maxPosixTimers = 4096
 
-func sysTimerCreate(t *Task, clock int32, ev Ptr[abi.Sigevent], id Ptr[int32]) error {
+func sysTimerCreate[T sigevents](t *Task, clock int32, ev Ptr[T], id Ptr[int32]) error {
 	if _, err := t.readClock(clock); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func sysTimerCreate(t *Task, clock int32, ev Ptr[abi.Sigevent], id Ptr[int32]) e
 	}
 	x := &posixTimer{id: pt.next, p: t.p, clock: clock, signo: int32(unix.SIGALRM), value: uint64(pt.next)}
 	if ev != 0 {
-		e, err := ev.In(t)
+		e, err := load[abi.Sigevent](t, ev)
 		if err != nil {
 			return err
 		}
@@ -360,8 +360,8 @@ func (x *posixTimer) get() unix.ItimerSpec {
 	return unix.ItimerSpec{Interval: unix.NsecToTimespec(x.interval), Value: unix.NsecToTimespec(left)}
 }
 
-func sysTimerSettime(t *Task, id, flags int32, v, old Ptr[unix.ItimerSpec]) error {
-	n, err := v.In(t)
+func sysTimerSettime[T itimerspecs](t *Task, id, flags int32, v, old Ptr[T]) error {
+	n, err := load[unix.ItimerSpec](t, v)
 	if err != nil {
 		return err
 	}
@@ -392,16 +392,15 @@ func sysTimerSettime(t *Task, id, flags int32, v, old Ptr[unix.ItimerSpec]) erro
 			t.k.timers.set(x.tm, x.at)
 		}
 	}
-	return old.Put(t, was)
+	return storePut(t, old, was)
 }
 
-func sysTimerGettime(t *Task, id int32, v Ptr[unix.ItimerSpec]) error {
+func sysTimerGettime[T itimerspecs](t *Task, id int32, v Ptr[T]) error {
 	x := t.p.posixTimers.byID[id]
 	if x == nil {
 		return unix.EINVAL
 	}
-	n := x.get()
-	return v.Out(t, &n)
+	return store(t, v, x.get())
 }
 
 func sysTimerGetoverrun(t *Task, id int32) (int64, error) {

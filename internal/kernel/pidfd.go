@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 
+	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 func init() {
 	addFamily(calls{
 		"pidfd_open":        r2(sysPidfdOpen),
-		"pidfd_send_signal": e4(sysPidfdSendSignal),
+		"pidfd_send_signal": e4(sysPidfdSendSignal[abi.Siginfo]),
 		"pidfd_getfd":       r3(sysPidfdGetfd),
 	})
 }
@@ -92,7 +93,7 @@ func (t *Task) pidFDProcess(fd FD) (*Process, bool, error) {
 	return pf.p, f.NonBlocking(), nil
 }
 
-func sysPidfdSendSignal(t *Task, fd FD, sig int32, info Ptr[sigInfo], flags uint32) error {
+func sysPidfdSendSignal[I siginfos](t *Task, fd FD, sig int32, info Ptr[I], flags uint32) error {
 	if flags&^7 != 0 {
 		return unix.EINVAL
 	}
@@ -102,9 +103,11 @@ func sysPidfdSendSignal(t *Task, fd FD, sig int32, info Ptr[sigInfo], flags uint
 	}
 	i := t.userSignal(int(sig), siUser)
 	if info != 0 {
-		if i, err = info.In(t); err != nil {
+		v, err := load[abi.Siginfo](t, info)
+		if err != nil {
 			return err
 		}
+		i = infoOf(v)
 		if i.Signo != sig {
 			return unix.EINVAL
 		}

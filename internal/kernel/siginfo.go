@@ -2,7 +2,9 @@ package kernel
 
 import (
 	"encoding/binary"
+	"unsafe"
 
+	"github.com/sysemu/sysemu/abi"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,6 +33,10 @@ const (
 	cldStopped   = 5
 	cldContinued = 6
 )
+
+// infoOf and abi turn a signal into what package abi has of it, and back.
+func infoOf(v abi.Siginfo) sigInfo { return *(*sigInfo)(unsafe.Pointer(&v)) }
+func (i sigInfo) abi() abi.Siginfo { return *(*abi.Siginfo)(unsafe.Pointer(&i)) }
 
 func (i *sigInfo) put32(off int, v uint32) { binary.LittleEndian.PutUint32(i.data[off:], v) }
 func (i *sigInfo) put64(off int, v uint64) { binary.LittleEndian.PutUint64(i.data[off:], v) }

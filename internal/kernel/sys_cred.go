@@ -246,20 +246,35 @@ func sysGetgroups(t *Task, n int32, p Addr) (int, error) {
 }
 
 func sysSetgroups(t *Task, n int32, p Ptr[uint32]) error {
+	if err := t.maySetGroups(n); err != nil {
+		return err
+	}
+	g, err := p.Slice(t, int(n))
+	if err != nil {
+		return err
+	}
+	return t.setGroups(g)
+}
+
+// setGroups gives the task other supplementary groups.
+func (t *Task) setGroups(g []uint32) error {
+	if slices.Contains(g, same) {
+		return unix.EINVAL
+	}
+	slices.Sort(g)
+	c := t.cred.clone()
+	c.fs.Groups = g
+	t.cred = c
+	return nil
+}
+
+func (t *Task) maySetGroups(n int32) error {
 	if !t.cred.Has(unix.CAP_SETGID) {
 		return unix.EPERM
 	}
 	if uint32(n) > maxGroups {
 		return unix.EINVAL
 	}
-	g, err := p.Slice(t, int(n))
-	if err != nil {
-		return err
-	}
-	slices.Sort(g)
-	c := t.cred.clone()
-	c.fs.Groups = g
-	t.cred = c
 	return nil
 }
 

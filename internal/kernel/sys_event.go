@@ -13,8 +13,8 @@ func init() {
 		"eventfd":         r1(func(t *Task, n uint32) (int, error) { return sysEventfd2(t, n, 0) }),
 		"eventfd2":        r2(sysEventfd2),
 		"timerfd_create":  r2(sysTimerfdCreate),
-		"timerfd_settime": e4(sysTimerfdSettime),
-		"timerfd_gettime": e2(sysTimerfdGettime),
+		"timerfd_settime": e4(sysTimerfdSettime[unix.ItimerSpec]),
+		"timerfd_gettime": e2(sysTimerfdGettime[unix.ItimerSpec]),
 		"signalfd": r3(func(t *Task, fd FD, set Ptr[sigset], size uint64) (int, error) {
 			return sysSignalfd4(t, fd, set, size, 0)
 		}),
@@ -58,8 +58,8 @@ func sysTimerfdCreate(t *Task, clock, flags int32) (int, error) {
 	return t.installFile(f, flags&unix.TFD_CLOEXEC != 0)
 }
 
-func sysTimerfdSettime(t *Task, fd FD, flags int32, spec, old Ptr[unix.ItimerSpec]) error {
-	s, err := spec.In(t)
+func sysTimerfdSettime[T itimerspecs](t *Task, fd FD, flags int32, spec, old Ptr[T]) error {
+	s, err := load[unix.ItimerSpec](t, spec)
 	if err != nil {
 		return err
 	}
@@ -72,18 +72,17 @@ func sysTimerfdSettime(t *Task, fd FD, flags int32, spec, old Ptr[unix.ItimerSpe
 		if err != nil {
 			return err
 		}
-		return old.Put(t, was)
+		return storePut(t, old, was)
 	})
 }
 
-func sysTimerfdGettime(t *Task, fd FD, spec Ptr[unix.ItimerSpec]) error {
+func sysTimerfdGettime[T itimerspecs](t *Task, fd FD, spec Ptr[T]) error {
 	return t.withFile(fd, func(f *vfs.File) error {
 		tm, err := timerfd.Of(f)
 		if err != nil {
 			return err
 		}
-		s := tm.GetTime()
-		return spec.Out(t, &s)
+		return store(t, spec, tm.GetTime())
 	})
 }
 

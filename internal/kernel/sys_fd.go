@@ -52,9 +52,6 @@ func (t *Task) open(dir FD, name Str, flags int, mode uint32, resolve uint64) (i
 		return 0, err
 	}
 	defer at.Dir.Unref()
-	if flags&unix.O_PATH == 0 {
-		flags |= oLargefile
-	}
 	f, err := vfs.Open(t, at, s, flags&^unix.O_CLOEXEC, mode&0o7777, resolve)
 	if err != nil {
 		return 0, err
@@ -67,7 +64,15 @@ func sysOpen(t *Task, name Str, flags int32, mode uint32) (int, error) {
 }
 
 func sysOpenat(t *Task, dir FD, name Str, flags int32, mode uint32) (int, error) {
-	return t.open(dir, name, int(flags)&knownOpen, mode, 0)
+	return t.open(dir, name, int(flags)&knownOpen|largefile(int(flags)), mode, 0)
+}
+
+// largefile is O_LARGEFILE for the calls that imply it.
+func largefile(flags int) int {
+	if flags&unix.O_PATH != 0 {
+		return 0
+	}
+	return oLargefile
 }
 
 func sysOpenat2(t *Task, dir FD, name Str, how Addr, size uint64) (int, error) {
@@ -98,7 +103,7 @@ func sysOpenat2(t *Task, dir FD, name Str, how Addr, size uint64) (int, error) {
 	case h.Flags&unix.O_PATH != 0 && h.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0:
 		return 0, unix.EINVAL
 	}
-	return t.open(dir, name, int(h.Flags), uint32(h.Mode), h.Resolve)
+	return t.open(dir, name, int(h.Flags)|largefile(int(h.Flags)), uint32(h.Mode), h.Resolve)
 }
 
 func sysCloseRange(t *Task, first, last uint32, flags int32) error {
@@ -166,7 +171,7 @@ func sysFcntl(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 		const may = unix.O_APPEND | unix.O_NONBLOCK | unix.O_ASYNC | unix.O_DIRECT | unix.O_NOATIME
 		return 0, t.setFlags(f, f.Flags&^may|int(arg)&may)
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
-		return 0, t.recordLock(f, cmd, Ptr[unix.Flock_t](arg))
+		return 0, recordLock(t, f, cmd, Ptr[unix.Flock_t](arg))
 	case unix.F_GETOWN:
 		if f.Owner.Thread {
 			return 0, nil
@@ -260,8 +265,8 @@ func (t *Task) setOwner(f *vfs.File, pid int, thread bool) error {
 	return nil
 }
 
-func (t *Task) recordLock(f *vfs.File, cmd int32, p Ptr[unix.Flock_t]) error {
-	l, err := p.In(t)
+func recordLock[L flocks](t *Task, f *vfs.File, cmd int32, p Ptr[L]) error {
+	l, err := load[unix.Flock_t](t, p)
 	if err != nil {
 		return err
 	}
@@ -270,7 +275,7 @@ func (t *Task) recordLock(f *vfs.File, cmd int32, p Ptr[unix.Flock_t]) error {
 		if err := t.files.GetLock(t, f, &l, cmd == unix.F_OFD_GETLK); err != nil {
 			return err
 		}
-		return p.Out(t, &l)
+		return store(t, p, l)
 	}
 	return t.files.SetLock(t, f, &l, cmd == unix.F_OFD_SETLK || cmd == unix.F_OFD_SETLKW, cmd == unix.F_SETLKW || cmd == unix.F_OFD_SETLKW)
 }

@@ -2,7 +2,9 @@ package kernel
 
 import (
 	"math"
+	"unsafe"
 
+	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/net"
 	"github.com/sysemu/sysemu/internal/pipe"
@@ -13,35 +15,23 @@ import (
 
 func init() {
 	addFamily(calls{
-		"read":      r3(sysRead),
-		"write":     r3(sysWrite),
-		"pread64":   r4(sysPread),
-		"pwrite64":  r4(sysPwrite),
-		"readv":     r3(sysReadv),
-		"writev":    r3(sysWritev),
-		"preadv":    r4(sysPreadv),
-		"pwritev":   r4(sysPwritev),
-		"preadv2":   r6(sysPreadv2),
-		"pwritev2":  r6(sysPwritev2),
-		"lseek":     r3(sysLseek),
-		"fsync":     e1(func(t *Task, fd FD) error { return t.sync(fd, false) }),
-		"fdatasync": e1(func(t *Task, fd FD) error { return t.sync(fd, true) }),
-		"sync":      e0(func(t *Task) error { return nil }),
-		"syncfs":    e1(func(t *Task, fd FD) error { return t.sync(fd, false) }),
-		"sync_file_range": e4(func(t *Task, fd FD, off, n int64, flags uint32) error {
-			return t.sync(fd, true)
-		}),
-		"readahead": e3(func(t *Task, fd FD, off int64, n uint64) error {
-			return t.withFile(fd, func(f *vfs.File) error {
-				if !f.CanRead() {
-					return unix.EBADF
-				}
-				if f.Kind() != unix.S_IFREG && f.Kind() != unix.S_IFBLK {
-					return unix.EINVAL
-				}
-				return nil
-			})
-		}),
+		"read":            r3(sysRead),
+		"write":           r3(sysWrite),
+		"pread64":         r4(sysPread),
+		"pwrite64":        r4(sysPwrite),
+		"readv":           r3(sysReadv[iovec]),
+		"writev":          r3(sysWritev[iovec]),
+		"preadv":          r4(sysPreadv[iovec]),
+		"pwritev":         r4(sysPwritev[iovec]),
+		"preadv2":         r6(sysPreadv2[iovec]),
+		"pwritev2":        r6(sysPwritev2[iovec]),
+		"lseek":           r3(sysLseek),
+		"fsync":           e1(func(t *Task, fd FD) error { return t.sync(fd, false) }),
+		"fdatasync":       e1(func(t *Task, fd FD) error { return t.sync(fd, true) }),
+		"sync":            e0(func(t *Task) error { return nil }),
+		"syncfs":          e1(func(t *Task, fd FD) error { return t.sync(fd, false) }),
+		"sync_file_range": e4(sysSyncFileRange),
+		"readahead":       e3(sysReadahead),
 		"fadvise64":       e4(sysFadvise),
 		"ftruncate":       e2(sysFtruncate),
 		"truncate":        e2(sysTruncate),
@@ -49,7 +39,7 @@ func init() {
 		"ioctl":           r3(sysIoctl),
 		"getdents64":      r3(sysGetdents64),
 		"getdents":        r3(sysGetdents),
-		"sendfile":        r4(sysSendfile),
+		"sendfile":        r4(sysSendfile[int64]),
 		"copy_file_range": r6(sysCopyFileRange),
 	})
 }
@@ -85,7 +75,7 @@ func (t *Task) free(b []byte) {
 }
 
 // iovec is struct iovec.
-type iovec struct{ Base, Len uint64 }
+type iovec = abi.Iovec
 
 // transfer is one direction of I/O on a description at a position.
 type transfer func(p []byte, off int64) (int, error)
@@ -179,11 +169,11 @@ func (t *Task) accessible(addr, n uint64, write bool) uint64 {
 
 // vector reads an array of iovecs and checks it as Linux does: lengths that
 // are negative or add up to too much are EINVAL.
-func (t *Task) vector(p Ptr[iovec], n uint64) ([]iovec, error) {
+func vector[V iovecs](t *Task, p Ptr[V], n uint64) ([]iovec, error) {
 	if n > maxIovecs {
 		return nil, unix.EINVAL
 	}
-	v, err := p.Slice(t, int(n))
+	v, err := loadSlice[iovec](t, p, int(n))
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +277,7 @@ func (t *Task) oneVector(fd FD, buf Addr, n uint64) ([]iovec, error) {
 		}
 		return nil, unix.EFAULT
 	}
-	return []iovec{{uint64(buf), min(n, maxIO)}}, nil
+	return []iovec{{Base: uint64(buf), Len: min(n, maxIO)}}, nil
 }
 
 func sysRead(t *Task, fd FD, buf Addr, n uint64) (uint64, error) {
@@ -306,16 +296,16 @@ func sysWrite(t *Task, fd FD, buf Addr, n uint64) (uint64, error) {
 	return t.write(fd, v)
 }
 
-func sysReadv(t *Task, fd FD, vec Ptr[iovec], n uint64) (uint64, error) {
-	v, err := t.vector(vec, n)
+func sysReadv[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64) (uint64, error) {
+	v, err := vector(t, vec, n)
 	if err != nil {
 		return 0, err
 	}
 	return t.read(fd, v)
 }
 
-func sysWritev(t *Task, fd FD, vec Ptr[iovec], n uint64) (uint64, error) {
-	v, err := t.vector(vec, n)
+func sysWritev[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64) (uint64, error) {
+	v, err := vector(t, vec, n)
 	if err != nil {
 		return 0, err
 	}
@@ -371,16 +361,16 @@ func sysPwrite(t *Task, fd FD, buf Addr, n uint64, off int64) (uint64, error) {
 	return t.pwrite(fd, v, off)
 }
 
-func sysPreadv(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64) (uint64, error) {
-	v, err := t.vector(vec, n)
+func sysPreadv[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, off int64) (uint64, error) {
+	v, err := vector(t, vec, n)
 	if err != nil {
 		return 0, err
 	}
 	return t.pread(fd, v, off)
 }
 
-func sysPwritev(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64) (uint64, error) {
-	v, err := t.vector(vec, n)
+func sysPwritev[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, off int64) (uint64, error) {
+	v, err := vector(t, vec, n)
 	if err != nil {
 		return 0, err
 	}
@@ -389,7 +379,7 @@ func sysPwritev(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64) (uint64, er
 
 const knownRWF = unix.RWF_HIPRI | unix.RWF_DSYNC | unix.RWF_SYNC | unix.RWF_NOWAIT | unix.RWF_APPEND
 
-func sysPreadv2(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64, _ uint64, flags uint32) (uint64, error) {
+func sysPreadv2[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, off int64, _ uint64, flags uint32) (uint64, error) {
 	if flags&^knownRWF != 0 || flags&unix.RWF_NOWAIT != 0 {
 		return 0, unix.EOPNOTSUPP
 	}
@@ -399,12 +389,12 @@ func sysPreadv2(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64, _ uint64, f
 	return sysPreadv(t, fd, vec, n, off)
 }
 
-func sysPwritev2(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64, _ uint64, flags uint32) (uint64, error) {
+func sysPwritev2[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, off int64, _ uint64, flags uint32) (uint64, error) {
 	if flags&^knownRWF != 0 || flags&unix.RWF_NOWAIT != 0 {
 		return 0, unix.EOPNOTSUPP
 	}
 	if flags&unix.RWF_APPEND != 0 {
-		return t.appendv(fd, vec, n, off)
+		return appendv(t, fd, vec, n, off)
 	}
 	if off == -1 {
 		return sysWritev(t, fd, vec, n)
@@ -413,8 +403,8 @@ func sysPwritev2(t *Task, fd FD, vec Ptr[iovec], n uint64, off int64, _ uint64, 
 }
 
 // appendv is a write with RWF_APPEND: at the end of a file, whatever its flags.
-func (t *Task) appendv(fd FD, vec Ptr[iovec], n uint64, off int64) (uint64, error) {
-	v, err := t.vector(vec, n)
+func appendv[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, off int64) (uint64, error) {
+	v, err := vector(t, vec, n)
 	if err != nil {
 		return 0, err
 	}
@@ -466,6 +456,20 @@ func sysFadvise(t *Task, fd FD, off, n int64, advice int32) error {
 }
 
 func isPipe(f *vfs.File) bool { return f.Kind() == unix.S_IFIFO || pipe.Of(f) != nil }
+
+func sysSyncFileRange(t *Task, fd FD, off, n int64, flags uint32) error { return t.sync(fd, true) }
+
+func sysReadahead(t *Task, fd FD, off int64, n uint64) error {
+	return t.withFile(fd, func(f *vfs.File) error {
+		if !f.CanRead() {
+			return unix.EBADF
+		}
+		if f.Kind() != unix.S_IFREG && f.Kind() != unix.S_IFBLK {
+			return unix.EINVAL
+		}
+		return nil
+	})
+}
 
 func sysFtruncate(t *Task, fd FD, size int64) error {
 	return t.writeError(t.withFile(fd, func(f *vfs.File) error { return f.Truncate(t, size) }))
@@ -568,7 +572,7 @@ func (t *Task) copyBetween(n uint64, read func([]byte) (int, error), write func(
 	return total, nil
 }
 
-func sysSendfile(t *Task, out, in FD, offset Ptr[int64], n uint64) (uint64, error) {
+func sysSendfile[O offsets](t *Task, out, in FD, offset Ptr[O], n uint64) (uint64, error) {
 	fin, err := t.files.Get(int(in))
 	if err != nil {
 		return 0, err
@@ -597,19 +601,26 @@ func sysSendfile(t *Task, out, in FD, offset Ptr[int64], n uint64) (uint64, erro
 		r, err := t.copyBetween(n, func(p []byte) (int, error) { return fin.Read(t, p) }, write, func(k int) { fin.Seek(t, int64(-k), 1) })
 		return r, t.writeError(err)
 	}
-	off, err := offset.In(t)
+	o, err := offset.In(t)
 	if err != nil {
 		return 0, err
 	}
+	off := int64(o)
 	if off < 0 {
 		return 0, unix.EINVAL
+	}
+	if last := int64(1)<<(8*unsafe.Sizeof(o)-1) - 1; uint64(last-off) < n {
+		if off == last {
+			return 0, unix.EOVERFLOW
+		}
+		n = uint64(last - off)
 	}
 	r, err := t.copyBetween(n, func(p []byte) (int, error) {
 		k, err := fin.Pread(t, p, off)
 		off += int64(k)
 		return k, err
 	}, write, func(k int) { off -= int64(k) })
-	if e := offset.Put(t, off); e != nil && err == nil {
+	if e := offset.Put(t, O(off)); e != nil && err == nil {
 		return 0, e
 	}
 	return r, t.writeError(err)

@@ -7,16 +7,18 @@ import (
 
 func init() {
 	addFamily(calls{
-		"msgget": r2(func(t *Task, key, flags int32) (int, error) { return t.k.ipc.Msgget(t, key, int(flags)) }),
-		"msgsnd": e4(sysMsgsnd),
-		"msgrcv": r5(sysMsgrcv),
-		"msgctl": r3(sysMsgctl),
+		"msgget": r2(sysMsgget),
+		"msgsnd": e4(sysMsgsnd[int64]),
+		"msgrcv": r5(sysMsgrcv[int64]),
+		"msgctl": r3(sysMsgctl[abi.MsqidDS]),
 	})
 }
 
+func sysMsgget(t *Task, key, flags int32) (int, error) { return t.k.ipc.Msgget(t, key, int(flags)) }
+
 // A message in the guest is its type, a long, and its bytes.
 
-func sysMsgsnd(t *Task, id int32, msg Ptr[int64], size uint64, flags int32) error {
+func sysMsgsnd[L offsets](t *Task, id int32, msg Ptr[L], size uint64, flags int32) error {
 	typ, err := msg.In(t)
 	if err != nil {
 		return err
@@ -28,24 +30,25 @@ func sysMsgsnd(t *Task, id int32, msg Ptr[int64], size uint64, flags int32) erro
 	if err := t.CopyIn(uint64(msg.At(1)), data); err != nil {
 		return err
 	}
-	return t.k.ipc.Msgsnd(t, int(id), typ, data, int(flags))
+	return t.k.ipc.Msgsnd(t, int(id), int64(typ), data, int(flags))
 }
 
-func sysMsgrcv(t *Task, id int32, msg Ptr[int64], size uint64, typ int64, flags int32) (int, error) {
-	if id < 0 || int64(size) < 0 {
+func sysMsgrcv[L offsets](t *Task, id int32, msg Ptr[L], size uint64, want L, flags int32) (int, error) {
+	if id < 0 || L(size) < 0 {
 		return 0, unix.EINVAL
 	}
-	typ, data, err := t.k.ipc.Msgrcv(t, int(id), size, typ, int(flags))
+	typ, data, err := t.k.ipc.Msgrcv(t, int(id), size, int64(want), int(flags))
 	if err != nil {
 		return 0, err
 	}
-	if err := msg.Out(t, &typ); err != nil {
+	got := L(typ)
+	if err := msg.Out(t, &got); err != nil {
 		return 0, err
 	}
 	return len(data), t.CopyOut(uint64(msg.At(1)), data)
 }
 
-func sysMsgctl(t *Task, id, cmd int32, buf Addr) (int, error) {
+func sysMsgctl[D msqids](t *Task, id, cmd int32, buf Addr) (int, error) {
 	s := t.k.ipc
 	if cmd < 0 || id < 0 {
 		return 0, unix.EINVAL
@@ -59,9 +62,9 @@ func sysMsgctl(t *Task, id, cmd int32, buf Addr) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		return n, Ptr[abi.MsqidDS](buf).Out(t, &ds)
+		return n, store(t, Ptr[D](buf), ds)
 	case unix.IPC_SET:
-		ds, err := Ptr[abi.MsqidDS](buf).In(t)
+		ds, err := load[abi.MsqidDS](t, Ptr[D](buf))
 		if err != nil {
 			return 0, err
 		}

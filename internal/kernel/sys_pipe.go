@@ -12,7 +12,7 @@ func init() {
 		"pipe2":    e2(sysPipe2),
 		"splice":   r6(sysSplice),
 		"tee":      r4(sysTee),
-		"vmsplice": r4(sysVmsplice),
+		"vmsplice": r4(sysVmsplice[iovec]),
 	})
 }
 
@@ -143,7 +143,7 @@ func sysTee(t *Task, in, out FD, n uint64, flags uint32) (int, error) {
 
 // sysVmsplice moves guest memory into a pipe, or out of one. The pages are
 // copied: a gift is taken as a loan.
-func sysVmsplice(t *Task, fd FD, vec Ptr[iovec], n uint64, flags uint32) (uint64, error) {
+func sysVmsplice[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, flags uint32) (uint64, error) {
 	if flags&^knownSplice != 0 {
 		return 0, unix.EINVAL
 	}
@@ -156,7 +156,7 @@ func sysVmsplice(t *Task, fd FD, vec Ptr[iovec], n uint64, flags uint32) (uint64
 	if p == nil {
 		return 0, unix.EBADF
 	}
-	v, err := t.vector(vec, n)
+	v, err := vector(t, vec, n)
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/sysemu/sysemu/internal/epoll"
 	"github.com/sysemu/sysemu/internal/poll"
@@ -13,15 +14,15 @@ import (
 func init() {
 	addFamily(calls{
 		"poll":          r3(sysPoll),
-		"ppoll":         r5(sysPpoll),
-		"select":        r5(sysSelect),
-		"pselect6":      r6(sysPselect6),
+		"ppoll":         r5(sysPpoll[unix.Timespec]),
+		"select":        r5(sysSelect[uint64, unix.Timeval]),
+		"pselect6":      r6(sysPselect6[uint64, unix.Timespec, [2]uint64]),
 		"epoll_create":  r1(sysEpollCreate),
 		"epoll_create1": r1(sysEpollCreate1),
 		"epoll_ctl":     e4(sysEpollCtl),
 		"epoll_wait":    r4(sysEpollWait),
 		"epoll_pwait":   r6(sysEpollPwait),
-		"epoll_pwait2":  r6(sysEpollPwait2),
+		"epoll_pwait2":  r6(sysEpollPwait2[unix.Timespec]),
 	})
 }
 
@@ -79,11 +80,11 @@ func (t *Task) msDeadline(ms int32) int64 {
 }
 
 // tsDeadline is the same for a timespec that may be absent.
-func (t *Task) tsDeadline(p Ptr[unix.Timespec]) (int64, error) {
+func tsDeadline[T timespecs](t *Task, p Ptr[T]) (int64, error) {
 	if p == 0 {
 		return 0, nil
 	}
-	ts, err := p.In(t)
+	ts, err := load[unix.Timespec](t, p)
 	if err != nil {
 		return 0, err
 	}
@@ -136,7 +137,7 @@ func (t *Task) withMask(set Ptr[sigset], size uint64, f func() (int, error)) (in
 }
 
 // leftover writes back how much of a timeout is left, as Linux does.
-func (t *Task) leftover(p Ptr[unix.Timespec], deadline int64) {
+func leftover[T timespecs](t *Task, p Ptr[T], deadline int64) {
 	if p == 0 || deadline == 0 || t.attrs.personality&0x4000000 != 0 { // STICKY_TIMEOUTS
 		return
 	}
@@ -144,40 +145,40 @@ func (t *Task) leftover(p Ptr[unix.Timespec], deadline int64) {
 	if deadline > 0 {
 		left = max(deadline-t.k.clock.Monotonic(), 0)
 	}
-	p.Put(t, unix.NsecToTimespec(left))
+	storePut(t, p, unix.NsecToTimespec(left))
 }
 
-func sysPpoll(t *Task, p Ptr[pollFD], n uint32, timeout Ptr[unix.Timespec], set Ptr[sigset], size uint64) (int, error) {
-	deadline, err := t.tsDeadline(timeout)
+func sysPpoll[T timespecs](t *Task, p Ptr[pollFD], n uint32, timeout Ptr[T], set Ptr[sigset], size uint64) (int, error) {
+	deadline, err := tsDeadline(t, timeout)
 	if err != nil {
 		return 0, err
 	}
 	got, err := t.withMask(set, size, func() (int, error) { return t.poll(p, n, deadline) })
-	t.leftover(timeout, deadline)
+	leftover(t, timeout, deadline)
 	return got, err
 }
 
 // fdSet is a bit map of descriptors.
-type fdSet []uint64
+type fdSet []byte
 
-func (s fdSet) has(fd int) bool { return s != nil && s[fd/64]>>(fd%64)&1 != 0 }
-func (s fdSet) set(fd int)      { s[fd/64] |= 1 << (fd % 64) }
+func (s fdSet) has(fd int) bool { return s != nil && s[fd/8]>>(fd%8)&1 != 0 }
+func (s fdSet) set(fd int)      { s[fd/8] |= 1 << (fd % 8) }
 
-// selectFDs serves select and pselect.
-func (t *Task) selectFDs(n int32, in, out, exc Ptr[uint64], deadline int64) (int, error) {
+// selectFDs serves select and pselect. The sets are whole words long.
+func selectFDs[W words](t *Task, n int32, in, out, exc Ptr[W], deadline int64) (int, error) {
 	if n < 0 {
 		return 0, unix.EINVAL
 	}
 	n = int32(min(int(n), t.files.Len()))
-	words := int(n+63) / 64
+	word := int(unsafe.Sizeof(W(0)))
+	size := (int(n) + 8*word - 1) / (8 * word) * word
 	var sets [3]fdSet
-	for i, p := range []Ptr[uint64]{in, out, exc} {
+	for i, p := range []Ptr[W]{in, out, exc} {
 		if p != 0 {
-			s, err := p.Slice(t, words)
-			if err != nil {
+			sets[i] = make(fdSet, size)
+			if err := t.CopyIn(uint64(p), sets[i]); err != nil {
 				return 0, err
 			}
-			sets[i] = s
 		}
 	}
 	const (
@@ -219,7 +220,7 @@ func (t *Task) selectFDs(n int32, in, out, exc Ptr[uint64], deadline int64) (int
 		var res [3]fdSet
 		for i := range res {
 			if sets[i] != nil {
-				res[i] = make(fdSet, words)
+				res[i] = make(fdSet, size)
 			}
 		}
 		for j, fd := range fds {
@@ -248,9 +249,9 @@ func (t *Task) selectFDs(n int32, in, out, exc Ptr[uint64], deadline int64) (int
 			}
 			continue
 		}
-		for i, p := range []Ptr[uint64]{in, out, exc} {
+		for i, p := range []Ptr[W]{in, out, exc} {
 			if p != 0 {
-				if err := t.CopyOut(uint64(p), sliceBytes(res[i])); err != nil {
+				if err := t.CopyOut(uint64(p), res[i]); err != nil {
 					return 0, err
 				}
 			}
@@ -268,10 +269,10 @@ func anyReady(items []poll.Item) bool {
 	return false
 }
 
-func sysSelect(t *Task, n int32, in, out, exc Ptr[uint64], timeout Ptr[unix.Timeval]) (int, error) {
+func sysSelect[W words, T timevals](t *Task, n int32, in, out, exc Ptr[W], timeout Ptr[T]) (int, error) {
 	var deadline int64
 	if timeout != 0 {
-		tv, err := timeout.In(t)
+		tv, err := load[unix.Timeval](t, timeout)
 		if err != nil {
 			return 0, err
 		}
@@ -286,30 +287,30 @@ func sysSelect(t *Task, n int32, in, out, exc Ptr[uint64], timeout Ptr[unix.Time
 			deadline = -1
 		}
 	}
-	got, err := t.selectFDs(n, in, out, exc, deadline)
+	got, err := selectFDs(t, n, in, out, exc, deadline)
 	if timeout != 0 && deadline != 0 {
 		left := int64(0)
 		if deadline > 0 {
 			left = max(deadline-t.k.clock.Monotonic(), 0)
 		}
-		timeout.Put(t, unix.NsecToTimeval(left))
+		storePut(t, timeout, unix.NsecToTimeval(left))
 	}
 	return got, err
 }
 
-func sysPselect6(t *Task, n int32, in, out, exc Ptr[uint64], timeout Ptr[unix.Timespec], sig Ptr[[2]uint64]) (int, error) {
-	deadline, err := t.tsDeadline(timeout)
+func sysPselect6[W words, T timespecs, S sigsetArgs](t *Task, n int32, in, out, exc Ptr[W], timeout Ptr[T], sig Ptr[S]) (int, error) {
+	deadline, err := tsDeadline(t, timeout)
 	if err != nil {
 		return 0, err
 	}
 	var set [2]uint64
 	if sig != 0 {
-		if set, err = sig.In(t); err != nil {
+		if set, err = load[[2]uint64](t, sig); err != nil {
 			return 0, err
 		}
 	}
-	got, err := t.withMask(Ptr[sigset](set[0]), set[1], func() (int, error) { return t.selectFDs(n, in, out, exc, deadline) })
-	t.leftover(timeout, deadline)
+	got, err := t.withMask(Ptr[sigset](set[0]), set[1], func() (int, error) { return selectFDs(t, n, in, out, exc, deadline) })
+	leftover(t, timeout, deadline)
 	return got, err
 }
 
@@ -403,8 +404,8 @@ func sysEpollPwait(t *Task, epfd FD, events Addr, n, ms int32, set Ptr[sigset], 
 	return t.withMask(set, size, func() (int, error) { return t.epollWait(epfd, events, n, deadline) })
 }
 
-func sysEpollPwait2(t *Task, epfd FD, events Addr, n int32, timeout Ptr[unix.Timespec], set Ptr[sigset], size uint64) (int, error) {
-	deadline, err := t.tsDeadline(timeout)
+func sysEpollPwait2[T timespecs](t *Task, epfd FD, events Addr, n int32, timeout Ptr[T], set Ptr[sigset], size uint64) (int, error) {
+	deadline, err := tsDeadline(t, timeout)
 	if err != nil {
 		return 0, err
 	}

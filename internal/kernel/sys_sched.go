@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,7 +10,7 @@ import (
 func init() {
 	addFamily(calls{
 		"sched_yield":            e0(sysSchedYield),
-		"sched_getaffinity":      r3(sysSchedGetaffinity),
+		"sched_getaffinity":      r3(sysSchedGetaffinity[uint64]),
 		"sched_setaffinity":      e3(sysSchedSetaffinity),
 		"sched_getscheduler":     r1(sysSchedGetscheduler),
 		"sched_setscheduler":     e3(sysSchedSetscheduler),
@@ -17,7 +18,7 @@ func init() {
 		"sched_setparam":         e2(sysSchedSetparam),
 		"sched_get_priority_max": r1(func(t *Task, policy int32) (int, error) { return priorityRange(policy, 99) }),
 		"sched_get_priority_min": r1(func(t *Task, policy int32) (int, error) { return priorityRange(policy, 1) }),
-		"sched_rr_get_interval":  e2(sysSchedRRGetInterval),
+		"sched_rr_get_interval":  e2(sysSchedRRGetInterval[unix.Timespec]),
 		"sched_getattr":          e4(sysSchedGetattr),
 		"sched_setattr":          e3(sysSchedSetattr),
 		"getpriority":            r2(sysGetpriority),
@@ -67,7 +68,7 @@ func (k *Kernel) allCPUs() []byte {
 	return m
 }
 
-func sysSchedGetaffinity(t *Task, tid int32, size uint32, mask Addr) (int, error) {
+func sysSchedGetaffinity[W words](t *Task, tid int32, size uint32, mask Ptr[W]) (int, error) {
 	o, err := t.taskByID(tid)
 	if err != nil {
 		return 0, err
@@ -76,9 +77,10 @@ func sysSchedGetaffinity(t *Task, tid int32, size uint32, mask Addr) (int, error
 	if m == nil {
 		m = t.k.allCPUs()
 	}
-	if size%8 != 0 || int(size) < len(m) {
+	if size%uint32(unsafe.Sizeof(W(0))) != 0 || 8*int(size) < len(t.k.cpus) {
 		return 0, unix.EINVAL
 	}
+	m = m[:min(len(m), int(size))]
 	return len(m), t.CopyOut(uint64(mask), m)
 }
 
@@ -189,7 +191,7 @@ func priorityRange(policy int32, rt int) (int, error) {
 	return 0, unix.EINVAL
 }
 
-func sysSchedRRGetInterval(t *Task, tid int32, v Ptr[unix.Timespec]) error {
+func sysSchedRRGetInterval[T timespecs](t *Task, tid int32, v Ptr[T]) error {
 	o, err := t.taskByID(tid)
 	if err != nil {
 		return err
@@ -198,8 +200,7 @@ func sysSchedRRGetInterval(t *Task, tid int32, v Ptr[unix.Timespec]) error {
 	if o.attrs.policy == unix.SCHED_FIFO {
 		ns = 0
 	}
-	ts := unix.NsecToTimespec(ns)
-	return v.Out(t, &ts)
+	return store(t, v, unix.NsecToTimespec(ns))
 }
 
 func sysSchedGetattr(t *Task, tid int32, p Addr, size, flags uint32) error {

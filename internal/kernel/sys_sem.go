@@ -7,12 +7,10 @@ import (
 
 func init() {
 	addFamily(calls{
-		"semget": r3(sysSemget),
-		"semop": e3(func(t *Task, id int32, ops Ptr[abi.Sembuf], n uint32) error {
-			return sysSemtimedop(t, id, ops, n, 0)
-		}),
-		"semtimedop": e4(sysSemtimedop),
-		"semctl":     r4(sysSemctl),
+		"semget":     r3(sysSemget),
+		"semop":      e3(sysSemop),
+		"semtimedop": e4(sysSemtimedop[unix.Timespec]),
+		"semctl":     r4(sysSemctl[abi.SemidDS]),
 	})
 }
 
@@ -20,10 +18,14 @@ func sysSemget(t *Task, key, n, flags int32) (int, error) {
 	return t.k.ipc.Semget(t, key, int(n), int(flags))
 }
 
-func sysSemtimedop(t *Task, id int32, ops Ptr[abi.Sembuf], n uint32, timeout Ptr[unix.Timespec]) error {
+func sysSemop(t *Task, id int32, ops Ptr[abi.Sembuf], n uint32) error {
+	return sysSemtimedop[unix.Timespec](t, id, ops, n, 0)
+}
+
+func sysSemtimedop[T timespecs](t *Task, id int32, ops Ptr[abi.Sembuf], n uint32, timeout Ptr[T]) error {
 	var deadline int64
 	if timeout != 0 {
-		ts, err := timeout.In(t)
+		ts, err := load[unix.Timespec](t, timeout)
 		if err != nil {
 			return err
 		}
@@ -45,7 +47,7 @@ func sysSemtimedop(t *Task, id int32, ops Ptr[abi.Sembuf], n uint32, timeout Ptr
 	return t.k.ipc.Semop(t, int(id), list, deadline, &t.p.semUndo)
 }
 
-func sysSemctl(t *Task, id, num, cmd int32, arg uint64) (int, error) {
+func sysSemctl[D semids](t *Task, id, num, cmd int32, arg uint64) (int, error) {
 	s := t.k.ipc
 	if id < 0 {
 		return 0, unix.EINVAL
@@ -59,7 +61,7 @@ func sysSemctl(t *Task, id, num, cmd int32, arg uint64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		return n, Ptr[abi.SemidDS](arg).Out(t, &ds)
+		return n, store(t, Ptr[D](arg), ds)
 	case abi.GETVAL, abi.GETPID, abi.GETNCNT, abi.GETZCNT:
 		return s.SemGet(t, int(id), int(num), int(cmd))
 	case abi.GETALL:
@@ -81,7 +83,7 @@ func sysSemctl(t *Task, id, num, cmd int32, arg uint64) (int, error) {
 		}
 		return 0, s.SemSetAll(t, int(id), v)
 	case unix.IPC_SET:
-		ds, err := Ptr[abi.SemidDS](arg).In(t)
+		ds, err := load[abi.SemidDS](t, Ptr[D](arg))
 		if err != nil {
 			return 0, err
 		}

@@ -12,7 +12,7 @@ func init() {
 		"shmget": r3(sysShmget),
 		"shmat":  r3(sysShmat),
 		"shmdt":  e1(sysShmdt),
-		"shmctl": r3(sysShmctl),
+		"shmctl": r3(sysShmctl[abi.ShmidDS, abi.Shminfo, abi.ShmInfo]),
 	})
 }
 
@@ -65,7 +65,7 @@ func sysShmat(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
 
 func sysShmdt(t *Task, addr Addr) error { return t.mm.DetachAt(t, t.th, uint64(addr)) }
 
-func sysShmctl(t *Task, id, cmd int32, buf Addr) (int, error) {
+func sysShmctl[D shmids, L shmLimits, U shmUses](t *Task, id, cmd int32, buf Addr) (int, error) {
 	s := t.k.ipc
 	if cmd < 0 || id < 0 {
 		return 0, unix.EINVAL
@@ -73,18 +73,18 @@ func sysShmctl(t *Task, id, cmd int32, buf Addr) (int, error) {
 	switch cmd &^= abi.IPC_64; cmd {
 	case abi.IPC_INFO:
 		top, i := s.ShmLimits()
-		return top, Ptr[abi.Shminfo](buf).Out(t, &i)
+		return top, store(t, Ptr[L](buf), i)
 	case abi.SHM_INFO:
 		top, i := s.ShmUse(t)
-		return top, Ptr[abi.ShmInfo](buf).Out(t, &i)
+		return top, store(t, Ptr[U](buf), i)
 	case unix.IPC_STAT, abi.SHM_STAT, abi.SHM_STAT_ANY:
 		n, ds, err := s.ShmStat(t, int(id), int(cmd))
 		if err != nil {
 			return 0, err
 		}
-		return n, Ptr[abi.ShmidDS](buf).Out(t, &ds)
+		return n, store(t, Ptr[D](buf), ds)
 	case unix.IPC_SET:
-		ds, err := Ptr[abi.ShmidDS](buf).In(t)
+		ds, err := load[abi.ShmidDS](t, Ptr[D](buf))
 		if err != nil {
 			return 0, err
 		}

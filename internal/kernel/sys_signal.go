@@ -3,21 +3,22 @@ package kernel
 import (
 	"slices"
 
+	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
 )
 
 func init() {
 	addFamily(calls{
-		"rt_sigaction":      e4(sysRtSigaction),
+		"rt_sigaction":      e4(sysRtSigaction[abi.Sigaction]),
 		"rt_sigprocmask":    e4(sysRtSigprocmask),
 		"rt_sigreturn":      e0(sysRtSigreturn),
 		"rt_sigpending":     e2(sysRtSigpending),
-		"rt_sigtimedwait":   r4(sysRtSigtimedwait),
-		"rt_sigqueueinfo":   e3(sysRtSigqueueinfo),
-		"rt_tgsigqueueinfo": e4(sysRtTgsigqueueinfo),
+		"rt_sigtimedwait":   r4(sysRtSigtimedwait[abi.Siginfo, unix.Timespec]),
+		"rt_sigqueueinfo":   e3(sysRtSigqueueinfo[abi.Siginfo]),
+		"rt_tgsigqueueinfo": e4(sysRtTgsigqueueinfo[abi.Siginfo]),
 		"rt_sigsuspend":     e2(sysRtSigsuspend),
-		"sigaltstack":       e2(sysSigaltstack),
+		"sigaltstack":       e2(sysSigaltstack[abi.StackT]),
 		"pause":             e0(sysPause),
 		"kill":              e2(sysKill),
 		"tkill":             e2(sysTkill),
@@ -26,27 +27,41 @@ func init() {
 	})
 }
 
-func sysRtSigaction(t *Task, sig int32, act, old Ptr[sigAction], size uint64) error {
-	if size != 8 || sig < 1 || sig > numSignals {
+func sysRtSigaction[T sigactions](t *Task, sig int32, act, old Ptr[T], size uint64) error {
+	if size != 8 {
 		return unix.EINVAL
 	}
-	var n sigAction
+	return sigaction(t, sig, act, old)
+}
+
+func sigaction[T sigactions](t *Task, sig int32, act, old Ptr[T]) error {
+	var n *sigAction
 	if act != 0 {
-		var err error
-		if n, err = act.In(t); err != nil {
+		v, err := load[abi.Sigaction](t, act)
+		if err != nil {
 			return err
 		}
-		if unblockable.has(int(sig)) {
-			return unix.EINVAL
-		}
+		n = &sigAction{v.Handler, v.Flags, v.Restorer, sigset(v.Mask)}
+	}
+	was, err := t.setAction(sig, n)
+	if err != nil {
+		return err
+	}
+	return storePut(t, old, abi.Sigaction{Handler: was.Handler, Flags: was.Flags, Restorer: was.Restorer, Mask: uint64(was.Mask)})
+}
+
+// setAction says what a signal does, unless n is nil, and returns what it did.
+func (t *Task) setAction(sig int32, n *sigAction) (was sigAction, err error) {
+	if sig < 1 || sig > numSignals || n != nil && unblockable.has(int(sig)) {
+		return was, unix.EINVAL
 	}
 	cur := &t.p.sig.actions[sig]
-	was := *cur
-	if act != 0 {
+	was = *cur
+	if n != nil {
 		n.Mask &^= unblockable
 		const known = saNoCldStop | saNoCldWait | saSigInfo | saOnStack | saRestart | saNoDefer | saResetHand | saRestorer | 0x800
 		n.Flags &= known // so a program can ask which are supported
-		*cur = n
+		*cur = *n
 		if t.p.sig.ignores(int(sig)) {
 			// What is pending is discarded, POSIX says.
 			t.p.pending.drop(bit(int(sig)))
@@ -55,7 +70,7 @@ func sysRtSigaction(t *Task, sig int32, act, old Ptr[sigAction], size uint64) er
 			}
 		}
 	}
-	return old.Put(t, was)
+	return was, nil
 }
 
 func sysRtSigprocmask(t *Task, how int32, set, old Ptr[sigset], size uint64) error {
@@ -68,18 +83,27 @@ func sysRtSigprocmask(t *Task, how int32, set, old Ptr[sigset], size uint64) err
 		if err != nil {
 			return err
 		}
-		switch how {
-		case unix.SIG_BLOCK:
-			s |= t.sigmask
-		case unix.SIG_UNBLOCK:
-			s = t.sigmask &^ s
-		case unix.SIG_SETMASK:
-		default:
-			return unix.EINVAL
+		if err := t.changeMask(how, s, ^sigset(0)); err != nil {
+			return err
 		}
-		t.setMask(s)
 	}
 	return old.Put(t, was)
+}
+
+// changeMask is sigprocmask(2) ; setting it whole replaces the signals in of only.
+func (t *Task) changeMask(how int32, s, of sigset) error {
+	switch how {
+	case unix.SIG_BLOCK:
+		s |= t.sigmask
+	case unix.SIG_UNBLOCK:
+		s = t.sigmask &^ s
+	case unix.SIG_SETMASK:
+		s = t.sigmask&^of | s&of
+	default:
+		return unix.EINVAL
+	}
+	t.setMask(s)
+	return nil
 }
 
 func sysRtSigpending(t *Task, set Addr, size uint64) error {
@@ -90,7 +114,7 @@ func sysRtSigpending(t *Task, set Addr, size uint64) error {
 	return t.CopyOut(uint64(set), asBytes(&s)[:size])
 }
 
-func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[unix.Timespec], size uint64) (int, error) {
+func sysRtSigtimedwait[I siginfos, T timespecs](t *Task, set Ptr[sigset], info Ptr[I], timeout Ptr[T], size uint64) (int, error) {
 	if size != 8 {
 		return 0, unix.EINVAL
 	}
@@ -102,7 +126,7 @@ func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[
 	var deadline int64
 	poll := false
 	if timeout != 0 {
-		ts, err := timeout.In(t)
+		ts, err := load[unix.Timespec](t, timeout)
 		if err != nil {
 			return 0, err
 		}
@@ -131,12 +155,13 @@ func sysRtSigtimedwait(t *Task, set Ptr[sigset], info Ptr[sigInfo], timeout Ptr[
 			return 0, unix.EINTR
 		}
 	}
-	return int(i.Signo), info.Put(t, i)
+	return int(i.Signo), storePut(t, info, i.abi())
 }
 
 // queueInfo checks a siginfo that a program made up for a thread.
-func (t *Task) queueInfo(tid int32, sig int32, info Ptr[sigInfo]) (sigInfo, error) {
-	i, err := info.In(t)
+func queueInfo[I siginfos](t *Task, tid int32, sig int32, info Ptr[I]) (sigInfo, error) {
+	v, err := load[abi.Siginfo](t, info)
+	i := infoOf(v)
 	if err != nil {
 		return i, err
 	}
@@ -147,8 +172,8 @@ func (t *Task) queueInfo(tid int32, sig int32, info Ptr[sigInfo]) (sigInfo, erro
 	return i, nil
 }
 
-func sysRtSigqueueinfo(t *Task, pid, sig int32, info Ptr[sigInfo]) error {
-	i, err := t.queueInfo(pid, sig, info)
+func sysRtSigqueueinfo[I siginfos](t *Task, pid, sig int32, info Ptr[I]) error {
+	i, err := queueInfo(t, pid, sig, info)
 	if err != nil {
 		return err
 	}
@@ -159,11 +184,11 @@ func sysRtSigqueueinfo(t *Task, pid, sig int32, info Ptr[sigInfo]) error {
 	return t.sendTo(p, i)
 }
 
-func sysRtTgsigqueueinfo(t *Task, tgid, tid, sig int32, info Ptr[sigInfo]) error {
+func sysRtTgsigqueueinfo[I siginfos](t *Task, tgid, tid, sig int32, info Ptr[I]) error {
 	if tgid <= 0 || tid <= 0 {
 		return unix.EINVAL
 	}
-	i, err := t.queueInfo(tid, sig, info)
+	i, err := queueInfo(t, tid, sig, info)
 	if err != nil {
 		return err
 	}

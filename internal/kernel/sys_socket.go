@@ -16,7 +16,7 @@ func init() {
 		"bind":        e3(sysBind),
 		"connect":     e3(sysConnect),
 		"listen":      e2(sysListen),
-		"accept":      r3(func(t *Task, fd FD, addr Addr, n Ptr[int32]) (int, error) { return sysAccept4(t, fd, addr, n, 0) }),
+		"accept":      r3(sysAccept),
 		"accept4":     r4(sysAccept4),
 		"getsockname": e3(sysGetsockname),
 		"getpeername": e3(sysGetpeername),
@@ -25,10 +25,10 @@ func init() {
 		"setsockopt":  e5(sysSetsockopt),
 		"sendto":      r6(sysSendto),
 		"recvfrom":    r6(sysRecvfrom),
-		"sendmsg":     r3(sysSendmsg),
-		"recvmsg":     r3(sysRecvmsg),
-		"sendmmsg":    r4(sysSendmmsg),
-		"recvmmsg":    r5(sysRecvmmsg),
+		"sendmsg":     r3(sysSendmsg[abi.Msghdr](&messages64)),
+		"recvmsg":     r3(sysRecvmsg[abi.Msghdr](&messages64)),
+		"sendmmsg":    r4(sysSendmmsg[abi.Mmsghdr](&messages64)),
+		"recvmmsg":    r5(sysRecvmmsg[abi.Mmsghdr, unix.Timespec](&messages64)),
 	})
 }
 
@@ -145,6 +145,10 @@ func sysListen(t *Task, fd FD, backlog int32) error {
 	return t.withSocket(fd, func(f *vfs.File, s net.Socket) error { return s.Listen(t, f, int(backlog)) })
 }
 
+func sysAccept(t *Task, fd FD, addr Addr, size Ptr[int32]) (int, error) {
+	return sysAccept4(t, fd, addr, size, 0)
+}
+
 func sysAccept4(t *Task, fd FD, addr Addr, size Ptr[int32], flags int32) (n int, err error) {
 	if flags&^sockFlags != 0 {
 		return 0, unix.EINVAL
@@ -194,6 +198,13 @@ func sysShutdown(t *Task, fd FD, how int32) error {
 const maxSockopt = 64 << 10
 
 func sysGetsockopt(t *Task, fd FD, level, name int32, val Addr, size Ptr[int32]) error {
+	return t.getsockopt(fd, size, func(s net.Socket, room int) ([]byte, error) {
+		return s.GetSockOpt(t, int(level), int(name), room)
+	}, val)
+}
+
+// getsockopt tells the value of an option that get returns.
+func (t *Task) getsockopt(fd FD, size Ptr[int32], get func(s net.Socket, room int) ([]byte, error), val Addr) error {
 	return t.withSocket(fd, func(_ *vfs.File, s net.Socket) error {
 		n, err := size.In(t)
 		if err != nil {
@@ -202,7 +213,7 @@ func sysGetsockopt(t *Task, fd FD, level, name int32, val Addr, size Ptr[int32])
 		if n < 0 {
 			return unix.EINVAL
 		}
-		b, err := s.GetSockOpt(t, int(level), int(name), min(int(n), maxSockopt))
+		b, err := get(s, min(int(n), maxSockopt))
 		if err != nil {
 			return err
 		}
@@ -214,12 +225,20 @@ func sysGetsockopt(t *Task, fd FD, level, name int32, val Addr, size Ptr[int32])
 }
 
 func sysSetsockopt(t *Task, fd FD, level, name int32, val Addr, n int32) error {
+	return t.setsockopt(fd, level, name, n, func() ([]byte, error) {
+		b := make([]byte, n)
+		return b, t.CopyIn(uint64(val), b)
+	})
+}
+
+// setsockopt sets an option to the value that get reads.
+func (t *Task) setsockopt(fd FD, level, name, n int32, get func() ([]byte, error)) error {
 	return t.withSocket(fd, func(_ *vfs.File, s net.Socket) error {
 		if n < 0 || n > maxSockopt {
 			return unix.EINVAL
 		}
-		b := make([]byte, n)
-		if err := t.CopyIn(uint64(val), b); err != nil {
+		b, err := get()
+		if err != nil {
 			return err
 		}
 		return s.SetSockOpt(t, int(level), int(name), b)
@@ -327,7 +346,7 @@ func sysSendto(t *Task, fd FD, buf Addr, n uint64, flags int32, addr Addr, size 
 				return err
 			}
 		}
-		sent, err = t.send(f, s, []iovec{{uint64(buf), min(n, maxIO)}}, &m, int(flags))
+		sent, err = t.send(f, s, []iovec{{Base: uint64(buf), Len: min(n, maxIO)}}, &m, int(flags))
 		return err
 	})
 	return sent, err
@@ -336,7 +355,7 @@ func sysSendto(t *Task, fd FD, buf Addr, n uint64, flags int32, addr Addr, size 
 func sysRecvfrom(t *Task, fd FD, buf Addr, n uint64, flags int32, addr Addr, size Ptr[int32]) (got int, err error) {
 	err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
 		var m net.Message
-		got, err = t.receive(f, s, []iovec{{uint64(buf), min(n, maxIO)}}, &m, int(flags))
+		got, err = t.receive(f, s, []iovec{{Base: uint64(buf), Len: min(n, maxIO)}}, &m, int(flags))
 		m.Control.Release(t)
 		if err != nil || addr == 0 {
 			return err
@@ -349,8 +368,25 @@ func sysRecvfrom(t *Task, fd FD, buf Addr, n uint64, flags int32, addr Addr, siz
 // maxControl bounds ancillary data, as net.core.optmem_max.
 const maxControl = 128 << 10
 
-func (t *Task) sendmsg(f *vfs.File, s net.Socket, h *abi.Msghdr, flags int) (int, error) {
-	v, err := t.messageVector(h)
+// messages is what lies otherwise in the messages of one table than in the
+// other's, beyond the header itself.
+type messages struct {
+	vector func(t *Task, h *abi.Msghdr) ([]iovec, error)
+	compat bool // control messages are those of i386
+}
+
+var messages64 = messages{vector: messageVector[iovec]}
+
+// messageVector reads a message's iovecs: more than IOV_MAX is EMSGSIZE here.
+func messageVector[V iovecs](t *Task, h *abi.Msghdr) ([]iovec, error) {
+	if h.Iovlen > maxIovecs {
+		return nil, unix.EMSGSIZE
+	}
+	return vector(t, Ptr[V](h.Iov), h.Iovlen)
+}
+
+func (l *messages) send(t *Task, f *vfs.File, s net.Socket, h *abi.Msghdr, flags int) (int, error) {
+	v, err := l.vector(t, h)
 	if err != nil {
 		return 0, err
 	}
@@ -371,7 +407,7 @@ func (t *Task) sendmsg(f *vfs.File, s net.Socket, h *abi.Msghdr, flags int) (int
 		if err := t.CopyIn(h.Control, raw); err != nil {
 			return 0, err
 		}
-		if m.Control, err = net.ParseControl(t, raw, false, t.files.GetPath); err != nil {
+		if m.Control, err = net.ParseControl(t, raw, l.compat, t.files.GetPath); err != nil {
 			return 0, err
 		}
 	}
@@ -380,36 +416,26 @@ func (t *Task) sendmsg(f *vfs.File, s net.Socket, h *abi.Msghdr, flags int) (int
 	return n, err
 }
 
-// messageVector reads a message's iovecs: more than IOV_MAX is EMSGSIZE here.
-func (t *Task) messageVector(h *abi.Msghdr) ([]iovec, error) {
-	if h.Iovlen > maxIovecs {
-		return nil, unix.EMSGSIZE
-	}
-	return t.vector(Ptr[iovec](h.Iov), h.Iovlen)
-}
-
-func sysSendmsg(t *Task, fd FD, p Ptr[abi.Msghdr], flags int32) (n int, err error) {
-	err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
-		h, err := p.In(t)
-		if err != nil {
+func sysSendmsg[M msghdrs](l *messages) func(*Task, FD, Ptr[M], int32) (int, error) {
+	return func(t *Task, fd FD, p Ptr[M], flags int32) (n int, err error) {
+		err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
+			h, err := load[abi.Msghdr](t, p)
+			if err != nil {
+				return err
+			}
+			n, err = l.send(t, f, s, &h, int(flags))
 			return err
-		}
-		n, err = t.sendmsg(f, s, &h, int(flags))
-		return err
-	})
-	return n, err
+		})
+		return n, err
+	}
 }
 
-// recvmsg receives a message and writes back what its header tells.
-func (t *Task) recvmsg(f *vfs.File, s net.Socket, p Ptr[abi.Msghdr], flags int) (int, error) {
-	h, err := p.In(t)
-	if err != nil {
-		return 0, err
-	}
+// receive receives a message and puts what its header is to tell into h.
+func (l *messages) receive(t *Task, f *vfs.File, s net.Socket, h *abi.Msghdr, flags int) (int, error) {
 	if h.Namelen < 0 {
 		return 0, unix.EINVAL
 	}
-	v, err := t.messageVector(&h)
+	v, err := l.vector(t, h)
 	if err != nil {
 		return 0, err
 	}
@@ -422,7 +448,7 @@ func (t *Task) recvmsg(f *vfs.File, s net.Socket, p Ptr[abi.Msghdr], flags int) 
 	if h.Control == 0 {
 		space = 0
 	}
-	control, more := m.Control.Marshal(t, space, false, func(g *vfs.File) (int, error) {
+	control, more := m.Control.Marshal(t, space, l.compat, func(g *vfs.File) (int, error) {
 		return t.files.Install(g, 0, t.fileLimit(), flags&unix.MSG_CMSG_CLOEXEC != 0)
 	})
 	if h.Name != 0 {
@@ -436,80 +462,91 @@ func (t *Task) recvmsg(f *vfs.File, s net.Socket, p Ptr[abi.Msghdr], flags int) 
 	}
 	h.Controllen = uint64(len(control))
 	h.Flags = uint32(m.Flags | more | flags&unix.MSG_CMSG_CLOEXEC)
-	return n, p.Out(t, &h)
+	return n, nil
 }
 
-func sysRecvmsg(t *Task, fd FD, p Ptr[abi.Msghdr], flags int32) (n int, err error) {
-	err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
-		n, err = t.recvmsg(f, s, p, int(flags))
-		return err
-	})
-	return n, err
-}
-
-func sysSendmmsg(t *Task, fd FD, p Ptr[abi.Mmsghdr], n uint32, flags int32) (done int, err error) {
-	err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
-		for done < int(min(n, maxIovecs)) {
-			h, err := p.At(done).In(t)
-			if err == nil {
-				var k int
-				if k, err = t.sendmsg(f, s, &h.Hdr, int(flags)); err == nil {
-					h.Len = uint32(k)
-					err = p.At(done).Out(t, &h)
-				}
-			}
+func sysRecvmsg[M msghdrs](l *messages) func(*Task, FD, Ptr[M], int32) (int, error) {
+	return func(t *Task, fd FD, p Ptr[M], flags int32) (n int, err error) {
+		err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
+			h, err := load[abi.Msghdr](t, p)
 			if err != nil {
-				if done > 0 {
-					return nil
-				}
 				return err
 			}
-			done++
-		}
-		return nil
-	})
-	return done, err
-}
-
-func sysRecvmmsg(t *Task, fd FD, p Ptr[abi.Mmsghdr], n uint32, flags int32, timeout Ptr[unix.Timespec]) (done int, err error) {
-	end := int64(math.MaxInt64)
-	if timeout != 0 {
-		ts, err := timeout.In(t)
-		if err != nil {
-			return 0, err
-		}
-		if !validTimespec(ts) {
-			return 0, unix.EINVAL
-		}
-		end = t.deadlineIn(ts)
+			if n, err = l.receive(t, f, s, &h, int(flags)); err != nil {
+				return err
+			}
+			return store(t, p, h)
+		})
+		return n, err
 	}
-	err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
-		fl := int(flags) &^ unix.MSG_WAITFORONE
-		for done < int(min(n, maxIovecs)) {
-			at := p.At(done)
-			k, err := t.recvmsg(f, s, Ptr[abi.Msghdr](at), fl) // Hdr is first
-			if err == nil {
-				h, e := at.In(t)
-				if err = e; err == nil {
-					h.Len = uint32(k)
-					err = at.Out(t, &h)
+}
+
+func sysSendmmsg[M mmsghdrs](l *messages) func(*Task, FD, Ptr[M], uint32, int32) (int, error) {
+	return func(t *Task, fd FD, p Ptr[M], n uint32, flags int32) (done int, err error) {
+		err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
+			for done < int(min(n, maxIovecs)) {
+				h, err := load[abi.Mmsghdr](t, p.At(done))
+				if err == nil {
+					var k int
+					if k, err = l.send(t, f, s, &h.Hdr, int(flags)); err == nil {
+						h.Len = uint32(k)
+						err = store(t, p.At(done), h)
+					}
 				}
+				if err != nil {
+					if done > 0 {
+						return nil
+					}
+					return err
+				}
+				done++
 			}
+			return nil
+		})
+		return done, err
+	}
+}
+
+func sysRecvmmsg[M mmsghdrs, T timespecs](l *messages) func(*Task, FD, Ptr[M], uint32, int32, Ptr[T]) (int, error) {
+	return func(t *Task, fd FD, p Ptr[M], n uint32, flags int32, timeout Ptr[T]) (done int, err error) {
+		end := int64(math.MaxInt64)
+		if timeout != 0 {
+			ts, err := load[unix.Timespec](t, timeout)
 			if err != nil {
-				if done > 0 {
+				return 0, err
+			}
+			if !validTimespec(ts) {
+				return 0, unix.EINVAL
+			}
+			end = t.deadlineIn(ts)
+		}
+		err = t.withSocket(fd, func(f *vfs.File, s net.Socket) error {
+			fl := int(flags) &^ unix.MSG_WAITFORONE
+			for done < int(min(n, maxIovecs)) {
+				h, err := load[abi.Mmsghdr](t, p.At(done))
+				if err == nil {
+					var k int
+					if k, err = l.receive(t, f, s, &h.Hdr, fl); err == nil {
+						h.Len = uint32(k)
+						err = store(t, p.At(done), h)
+					}
+				}
+				if err != nil {
+					if done > 0 {
+						return nil
+					}
+					return err
+				}
+				done++
+				if flags&unix.MSG_WAITFORONE != 0 {
+					fl |= unix.MSG_DONTWAIT
+				}
+				if t.k.clock.Monotonic() >= end {
 					return nil
 				}
-				return err
 			}
-			done++
-			if flags&unix.MSG_WAITFORONE != 0 {
-				fl |= unix.MSG_DONTWAIT
-			}
-			if t.k.clock.Monotonic() >= end {
-				return nil
-			}
-		}
-		return nil
-	})
-	return done, err
+			return nil
+		})
+		return done, err
+	}
 }

@@ -12,18 +12,14 @@ import (
 
 func init() {
 	addFamily(calls{
-		"stat": e2(func(t *Task, name Str, out Ptr[unix.Stat_t]) error {
-			return t.stat(unix.AT_FDCWD, name, vfs.Follow, out)
-		}),
-		"lstat": e2(func(t *Task, name Str, out Ptr[unix.Stat_t]) error {
-			return t.stat(unix.AT_FDCWD, name, 0, out)
-		}),
-		"fstat":      e2(sysFstat),
-		"newfstatat": e4(sysNewfstatat),
+		"stat":       e2(sysStat[unix.Stat_t]),
+		"lstat":      e2(sysLstat[unix.Stat_t]),
+		"fstat":      e2(sysFstat[unix.Stat_t]),
+		"newfstatat": e4(sysNewfstatat[unix.Stat_t]),
 		"statx":      e5(sysStatx),
-		"statfs":     e2(sysStatfs),
-		"fstatfs":    e2(sysFstatfs),
-		"ustat":      e2(sysUstat),
+		"statfs":     e2(sysStatfs[unix.Statfs_t]),
+		"fstatfs":    e2(sysFstatfs[unix.Statfs_t]),
+		"ustat":      e2(sysUstat[abi.Ustat]),
 
 		"access":     e2(func(t *Task, name Str, want uint32) error { return sysFaccessat2(t, unix.AT_FDCWD, name, want, 0) }),
 		"faccessat":  e3(func(t *Task, dir FD, name Str, want uint32) error { return sysFaccessat2(t, dir, name, want, 0) }),
@@ -47,19 +43,25 @@ func init() {
 		}),
 		"fchownat": e5(sysFchownat),
 
-		"utime": e2(sysUtime),
-		"utimes": e2(func(t *Task, name Str, tv Ptr[[2]unix.Timeval]) error {
-			return sysFutimesat(t, unix.AT_FDCWD, name, tv)
-		}),
-		"futimesat": e3(sysFutimesat),
-		"utimensat": e4(sysUtimensat),
+		"utime":     e2(sysUtime[unix.Utimbuf]),
+		"utimes":    e2(sysUtimes[unix.Timeval]),
+		"futimesat": e3(sysFutimesat[unix.Timeval]),
+		"utimensat": e4(sysUtimensat[unix.Timespec]),
 	})
 }
 
 // statFlags are those that fstatat and statx take.
 const statFlags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH | abi.AT_STATX_SYNC_TYPE
 
-func (t *Task) stat(dir FD, name Str, flags vfs.WalkFlags, out Ptr[unix.Stat_t]) error {
+func sysStat[T stats](t *Task, name Str, out Ptr[T]) error {
+	return stat(t, unix.AT_FDCWD, name, vfs.Follow, out)
+}
+
+func sysLstat[T stats](t *Task, name Str, out Ptr[T]) error {
+	return stat(t, unix.AT_FDCWD, name, 0, out)
+}
+
+func stat[T stats](t *Task, dir FD, name Str, flags vfs.WalkFlags, out Ptr[T]) error {
 	p, err := t.place(dir, name, flags)
 	if err != nil {
 		return err
@@ -69,11 +71,10 @@ func (t *Task) stat(dir FD, name Str, flags vfs.WalkFlags, out Ptr[unix.Stat_t])
 	if err != nil {
 		return err
 	}
-	s := a.Stat()
-	return out.Out(t, &s)
+	return store(t, out, a.Stat())
 }
 
-func sysFstat(t *Task, fd FD, out Ptr[unix.Stat_t]) error {
+func sysFstat[T stats](t *Task, fd FD, out Ptr[T]) error {
 	f, err := t.files.GetPath(int(fd))
 	if err != nil {
 		return err
@@ -83,11 +84,10 @@ func sysFstat(t *Task, fd FD, out Ptr[unix.Stat_t]) error {
 	if err != nil {
 		return err
 	}
-	s := a.Stat()
-	return out.Out(t, &s)
+	return store(t, out, a.Stat())
 }
 
-func sysNewfstatat(t *Task, dir FD, name Str, out Ptr[unix.Stat_t], flags int32) error {
+func sysNewfstatat[T stats](t *Task, dir FD, name Str, out Ptr[T], flags int32) error {
 	wf, err := walkFlags(flags, statFlags)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func sysNewfstatat(t *Task, dir FD, name Str, out Ptr[unix.Stat_t], flags int32)
 	if wf&vfs.Empty != 0 && dir >= 0 && t.emptyName(name) {
 		return sysFstat(t, dir, out)
 	}
-	return t.stat(dir, name, wf, out)
+	return stat(t, dir, name, wf, out)
 }
 
 // emptyName reports whether a name is empty or missing.
@@ -159,7 +159,7 @@ func statxTime(ns int64) unix.StatxTimestamp {
 	return unix.StatxTimestamp{Sec: s, Nsec: uint32(n)}
 }
 
-func sysStatfs(t *Task, name Str, out Ptr[unix.Statfs_t]) error {
+func sysStatfs[T statfss](t *Task, name Str, out Ptr[T]) error {
 	return t.withPlace(unix.AT_FDCWD, name, 0, func(p *place) error {
 		if p.name == "" {
 			return unix.ENOENT
@@ -168,11 +168,11 @@ func sysStatfs(t *Task, name Str, out Ptr[unix.Statfs_t]) error {
 		if err != nil {
 			return err
 		}
-		return out.Out(t, &s)
+		return store(t, out, s)
 	})
 }
 
-func sysFstatfs(t *Task, fd FD, out Ptr[unix.Statfs_t]) error {
+func sysFstatfs[T statfss](t *Task, fd FD, out Ptr[T]) error {
 	f, err := t.files.GetPath(int(fd))
 	if err != nil {
 		return err
@@ -182,10 +182,10 @@ func sysFstatfs(t *Task, fd FD, out Ptr[unix.Statfs_t]) error {
 	if err != nil {
 		return err
 	}
-	return out.Out(t, &s)
+	return store(t, out, s)
 }
 
-func sysUstat(t *Task, dev uint32, out Ptr[abi.Ustat]) error {
+func sysUstat[T ustats](t *Task, dev uint32, out Ptr[T]) error {
 	for _, m := range t.mountNamespace().Mounts() {
 		a, err := m.Root().Inode().Attr(t)
 		if err != nil || a.Dev != uint64(dev) {
@@ -195,7 +195,7 @@ func sysUstat(t *Task, dev uint32, out Ptr[abi.Ustat]) error {
 		if err != nil {
 			return err
 		}
-		return out.Put(t, abi.Ustat{Tfree: int32(s.Bfree), Tinode: s.Ffree})
+		return storePut(t, out, abi.Ustat{Tfree: int32(s.Bfree), Tinode: s.Ffree})
 	}
 	return unix.EINVAL
 }
@@ -258,22 +258,26 @@ func fileTime(sec, nsec int64) int64 {
 	return min(max(sec, -far), far)*1e9 + nsec
 }
 
-func sysUtime(t *Task, name Str, times Ptr[[2]int64]) error {
+func sysUtime[T utimbufs](t *Task, name Str, times Ptr[T]) error {
 	a, m := int64(vfs.TimeNow), int64(vfs.TimeNow)
 	if times != 0 {
-		v, err := times.In(t)
+		v, err := load[unix.Utimbuf](t, times)
 		if err != nil {
 			return err
 		}
-		a, m = fileTime(v[0], 0), fileTime(v[1], 0)
+		a, m = fileTime(v.Actime, 0), fileTime(v.Modtime, 0)
 	}
 	return t.utimens(unix.AT_FDCWD, name, a, m, 0)
 }
 
-func sysFutimesat(t *Task, dir FD, name Str, times Ptr[[2]unix.Timeval]) error {
+func sysUtimes[T timevals](t *Task, name Str, times Ptr[T]) error {
+	return sysFutimesat(t, unix.AT_FDCWD, name, times)
+}
+
+func sysFutimesat[T timevals](t *Task, dir FD, name Str, times Ptr[T]) error {
 	a, m := int64(vfs.TimeNow), int64(vfs.TimeNow)
 	if times != 0 {
-		v, err := times.In(t)
+		v, err := loadSlice[unix.Timeval](t, times, 2)
 		if err != nil {
 			return err
 		}
@@ -287,10 +291,10 @@ func sysFutimesat(t *Task, dir FD, name Str, times Ptr[[2]unix.Timeval]) error {
 	return t.utimens(dir, name, a, m, 0)
 }
 
-func sysUtimensat(t *Task, dir FD, name Str, times Ptr[[2]unix.Timespec], flags int32) error {
+func sysUtimensat[T timespecs](t *Task, dir FD, name Str, times Ptr[T], flags int32) error {
 	at := [2]int64{vfs.TimeNow, vfs.TimeNow}
 	if times != 0 {
-		v, err := times.In(t)
+		v, err := loadSlice[unix.Timespec](t, times, 2)
 		if err != nil {
 			return err
 		}

@@ -11,11 +11,11 @@ import (
 func init() {
 	addFamily(calls{
 		"uname":             e1(sysUname),
-		"sysinfo":           e1(sysSysinfo),
+		"sysinfo":           e1(sysSysinfo[abi.Sysinfo]),
 		"getrandom":         r3(sysGetrandom),
 		"personality":       r1(sysPersonality),
-		"getrlimit":         e2(sysGetrlimit),
-		"setrlimit":         e2(sysSetrlimit),
+		"getrlimit":         e2(sysGetrlimit[unix.Rlimit]),
+		"setrlimit":         e2(sysSetrlimit[unix.Rlimit]),
 		"prlimit64":         e4(sysPrlimit),
 		"syslog":            r3(sysSyslog),
 		"reboot":            e0(func(t *Task) error { return unix.EPERM }),
@@ -31,8 +31,8 @@ func init() {
 		"kexec_load":        e0(func(t *Task) error { return unix.EPERM }),
 		"setns":             e0(func(t *Task) error { return unix.EPERM }),
 		"kcmp":              r5(sysKcmp),
-		"process_vm_readv":  r6(sysProcessVMReadv),
-		"process_vm_writev": r6(sysProcessVMWritev),
+		"process_vm_readv":  r6(sysProcessVMReadv[iovec]),
+		"process_vm_writev": r6(sysProcessVMWritev[iovec]),
 		"process_madvise":   e5(func(t *Task, fd FD, v Addr, n uint64, advice int32, flags uint32) error { return unix.EPERM }),
 	})
 }
@@ -45,7 +45,11 @@ const (
 )
 
 func sysUname(t *Task, p Ptr[unix.Utsname]) error {
-	var u unix.Utsname
+	u := t.uname()
+	return p.Out(t, &u)
+}
+
+func (t *Task) uname() (u unix.Utsname) {
 	machine := "x86_64"
 	if t.attrs.personality&0xff == 8 { // PER_LINUX32
 		machine = "i686"
@@ -60,7 +64,7 @@ func sysUname(t *Task, p Ptr[unix.Utsname]) error {
 	copy(u.Version[:], KernelVersion)
 	copy(u.Machine[:], machine)
 	copy(u.Domainname[:64], t.k.domain)
-	return p.Out(t, &u)
+	return u
 }
 
 // memory is the machine's memory in bytes, and how much of it is free.
@@ -74,13 +78,13 @@ func (k *Kernel) memory() (total, free uint64) {
 	return total, free
 }
 
-func sysSysinfo(t *Task, p Ptr[abi.Sysinfo]) error {
+func sysSysinfo[T sysinfos](t *Task, p Ptr[T]) error {
 	total, free := t.k.memory()
 	var s abi.Sysinfo
 	s.Uptime = t.k.sinceBoot(t.k.clock.Monotonic()) / 1e9
 	s.Totalram, s.Freeram, s.Unit = total, free, 1
 	s.Procs = uint16(len(t.k.pids.procs))
-	return p.Out(t, &s)
+	return store(t, p, s)
 }
 
 func sysGetrandom(t *Task, buf Addr, n uint64, flags uint32) (uint64, error) {
@@ -88,7 +92,7 @@ func sysGetrandom(t *Task, buf Addr, n uint64, flags uint32) (uint64, error) {
 	if flags&^(unix.GRND_NONBLOCK|unix.GRND_RANDOM|insecure) != 0 || flags&(unix.GRND_RANDOM|insecure) == unix.GRND_RANDOM|insecure {
 		return 0, unix.EINVAL
 	}
-	return t.readTo([]iovec{{uint64(buf), min(n, maxIO)}}, 0, func(p []byte, _ int64) (int, error) {
+	return t.readTo([]iovec{{Base: uint64(buf), Len: min(n, maxIO)}}, 0, func(p []byte, _ int64) (int, error) {
 		return io.ReadFull(t.k.random, p)
 	})
 }
@@ -101,15 +105,15 @@ func sysPersonality(t *Task, v uint32) (uint32, error) {
 	return was, nil
 }
 
-func sysGetrlimit(t *Task, what uint32, p Ptr[unix.Rlimit]) error {
+func sysGetrlimit[T rlimits](t *Task, what uint32, p Ptr[T]) error {
 	if what >= uint32(len(t.p.limits)) {
 		return unix.EINVAL
 	}
-	return p.Out(t, &t.p.limits[what])
+	return store(t, p, t.p.limits[what])
 }
 
-func sysSetrlimit(t *Task, what uint32, p Ptr[unix.Rlimit]) error {
-	l, err := p.In(t)
+func sysSetrlimit[T rlimits](t *Task, what uint32, p Ptr[T]) error {
+	l, err := load[unix.Rlimit](t, p)
 	if err != nil {
 		return err
 	}
@@ -214,15 +218,15 @@ func sysKcmp(t *Task, pid1, pid2, kind int32, a, b uint64) (int, error) {
 }
 
 // processVM moves between the caller's memory and another process's.
-func (t *Task) processVM(pid int32, local Ptr[iovec], nl uint64, remote Ptr[iovec], nr uint64, flags uint64, write bool) (uint64, error) {
+func processVM[V iovecs](t *Task, pid int32, local Ptr[V], nl uint64, remote Ptr[V], nr uint64, flags uint64, write bool) (uint64, error) {
 	if flags != 0 {
 		return 0, unix.EINVAL
 	}
-	lv, err := t.vector(local, nl)
+	lv, err := vector(t, local, nl)
 	if err != nil {
 		return 0, err
 	}
-	rv, err := t.vector(remote, nr)
+	rv, err := vector(t, remote, nr)
 	if err != nil {
 		return 0, err
 	}
@@ -285,10 +289,10 @@ func (t *Task) remote(addr uint64, p []byte, write bool) (int, error) {
 	return t.th.ReadMem(addr, p)
 }
 
-func sysProcessVMReadv(t *Task, pid int32, local Ptr[iovec], nl uint64, remote Ptr[iovec], nr, flags uint64) (uint64, error) {
-	return t.processVM(pid, local, nl, remote, nr, flags, false)
+func sysProcessVMReadv[V iovecs](t *Task, pid int32, local Ptr[V], nl uint64, remote Ptr[V], nr, flags uint64) (uint64, error) {
+	return processVM(t, pid, local, nl, remote, nr, flags, false)
 }
 
-func sysProcessVMWritev(t *Task, pid int32, local Ptr[iovec], nl uint64, remote Ptr[iovec], nr, flags uint64) (uint64, error) {
-	return t.processVM(pid, local, nl, remote, nr, flags, true)
+func sysProcessVMWritev[V iovecs](t *Task, pid int32, local Ptr[V], nl uint64, remote Ptr[V], nr, flags uint64) (uint64, error) {
+	return processVM(t, pid, local, nl, remote, nr, flags, true)
 }

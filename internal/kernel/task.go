@@ -72,12 +72,12 @@ type Task struct {
 	noResult   bool                        // the call has set all registers itself
 
 	// Threads.
-	clearTID   uint64
-	robustList uint64
-	robustLen  uint64
-	casMisses  int // in a row: futexCAS
-	vforkDone  *wait.Queue
-	vforked    bool
+	clearTID  uint64
+	robust64  robustList[abi.RobustListHead, uint64]
+	robust32  robustList[abi.RobustListHead32, uint32]
+	casMisses int // in a row: futexCAS
+	vforkDone *wait.Queue
+	vforked   bool
 
 	// Accounting.
 	started      int64

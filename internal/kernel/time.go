@@ -9,18 +9,18 @@ import (
 
 func init() {
 	addFamily(calls{
-		"clock_gettime":   e2(sysClockGettime),
-		"clock_settime":   e2(sysClockSettime),
-		"clock_getres":    e2(sysClockGetres),
-		"clock_nanosleep": e4(sysClockNanosleep),
-		"clock_adjtime":   r2(sysClockAdjtime),
-		"adjtimex":        r1(func(t *Task, p Addr) (int, error) { return sysClockAdjtime(t, unix.CLOCK_REALTIME, p) }),
-		"nanosleep":       e2(sysNanosleep),
-		"gettimeofday":    e2(sysGettimeofday),
+		"clock_gettime":   e2(sysClockGettime[unix.Timespec]),
+		"clock_settime":   e2(sysClockSettime[unix.Timespec]),
+		"clock_getres":    e2(sysClockGetres[unix.Timespec]),
+		"clock_nanosleep": e4(sysClockNanosleep[unix.Timespec]),
+		"clock_adjtime":   r2(sysClockAdjtime[unix.Timex]),
+		"adjtimex":        r1(sysAdjtimex[unix.Timex]),
+		"nanosleep":       e2(sysNanosleep[unix.Timespec]),
+		"gettimeofday":    e2(sysGettimeofday[unix.Timeval]),
 		"settimeofday":    e2(func(t *Task, tv, tz Addr) error { return unix.EPERM }),
-		"time":            r1(sysTime),
-		"times":           r1(sysTimes),
-		"getrusage":       e2(sysGetrusage),
+		"time":            r1(sysTime[uint64]),
+		"times":           r1(sysTimes[unix.Tms]),
+		"getrusage":       e2(sysGetrusage[unix.Rusage]),
 	})
 }
 
@@ -124,17 +124,16 @@ func (t *Task) cpuClock(clock int32) (*Task, error) {
 	return nil, unix.EINVAL
 }
 
-func sysClockGettime(t *Task, clock int32, v Ptr[unix.Timespec]) error {
+func sysClockGettime[T timespecs](t *Task, clock int32, v Ptr[T]) error {
 	n, err := t.readClock(clock)
 	if err != nil {
 		return err
 	}
-	ts := unix.NsecToTimespec(n)
-	return v.Out(t, &ts)
+	return store(t, v, unix.NsecToTimespec(n))
 }
 
-func sysClockSettime(t *Task, clock int32, v Ptr[unix.Timespec]) error {
-	ts, err := v.In(t)
+func sysClockSettime[T timespecs](t *Task, clock int32, v Ptr[T]) error {
+	ts, err := load[unix.Timespec](t, v)
 	if err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ func sysClockSettime(t *Task, clock int32, v Ptr[unix.Timespec]) error {
 	return unix.EPERM // the clock is the host's
 }
 
-func sysClockGetres(t *Task, clock int32, v Ptr[unix.Timespec]) error {
+func sysClockGetres[T timespecs](t *Task, clock int32, v Ptr[T]) error {
 	if _, err := t.readClock(clock); err != nil {
 		return err
 	}
@@ -152,11 +151,15 @@ func sysClockGetres(t *Task, clock int32, v Ptr[unix.Timespec]) error {
 	if clock == unix.CLOCK_REALTIME_COARSE || clock == unix.CLOCK_MONOTONIC_COARSE {
 		ns = int64(tick)
 	}
-	return v.Put(t, unix.NsecToTimespec(ns))
+	return storePut(t, v, unix.NsecToTimespec(ns))
 }
 
-func sysClockAdjtime(t *Task, clock int32, p Addr) (int, error) {
-	v, err := Ptr[unix.Timex](p).In(t)
+func sysAdjtimex[T timexes](t *Task, p Ptr[T]) (int, error) {
+	return sysClockAdjtime(t, unix.CLOCK_REALTIME, p)
+}
+
+func sysClockAdjtime[T timexes](t *Task, clock int32, p Ptr[T]) (int, error) {
+	v, err := load[unix.Timex](t, p)
 	if err != nil {
 		return 0, err
 	}
@@ -170,7 +173,7 @@ func sysClockAdjtime(t *Task, clock int32, p Addr) (int, error) {
 	ts := unix.NsecToTimespec(t.k.clock.Realtime())
 	n := unix.Timex{Status: staUnsync, Constant: 2, Precision: 1, Tolerance: 32768000, Tick: 10000,
 		Maxerror: 16000000, Esterror: 16000000, Time: unix.Timeval{Sec: ts.Sec, Usec: ts.Nsec / 1000}}
-	return timeError, Ptr[unix.Timex](p).Out(t, &n)
+	return timeError, store(t, p, n)
 }
 
 // sleepUntil sleeps until a time of the monotonic clock.
@@ -188,31 +191,31 @@ func (t *Task) sleepUntil(deadline int64) error {
 
 // nanosleep sleeps and, when a signal comes, says how much is left and how to
 // go on.
-func (t *Task) nanosleep(deadline int64, left Ptr[unix.Timespec]) error {
+func nanosleep[T timespecs](t *Task, deadline int64, left Ptr[T]) error {
 	err := t.sleepUntil(deadline)
 	if err == nil {
 		return nil
 	}
 	rest := unix.NsecToTimespec(max(deadline-t.k.clock.Monotonic(), 0))
-	if err := left.Put(t, rest); err != nil {
+	if err := storePut(t, left, rest); err != nil {
 		return err
 	}
-	t.resume = func(t *Task) (uint64, error) { return 0, t.nanosleep(deadline, left) }
+	t.resume = func(t *Task) (uint64, error) { return 0, nanosleep(t, deadline, left) }
 	return &wait.Interrupted{Kind: wait.RestartBlock}
 }
 
-func sysNanosleep(t *Task, v, left Ptr[unix.Timespec]) error {
-	ts, err := v.In(t)
+func sysNanosleep[T timespecs](t *Task, v, left Ptr[T]) error {
+	ts, err := load[unix.Timespec](t, v)
 	if err != nil {
 		return err
 	}
 	if !validTimespec(ts) {
 		return unix.EINVAL
 	}
-	return t.nanosleep(t.deadlineIn(ts), left)
+	return nanosleep(t, t.deadlineIn(ts), left)
 }
 
-func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) error {
+func sysClockNanosleep[T timespecs](t *Task, clock, flags int32, v, left Ptr[T]) error {
 	switch clock {
 	case unix.CLOCK_THREAD_CPUTIME_ID:
 		return unix.EINVAL
@@ -222,7 +225,7 @@ func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) 
 	if _, err := t.readClock(clock); err != nil {
 		return err
 	}
-	ts, err := v.In(t)
+	ts, err := load[unix.Timespec](t, v)
 	if err != nil {
 		return err
 	}
@@ -230,10 +233,10 @@ func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) 
 		return unix.EINVAL
 	}
 	if clock == unix.CLOCK_PROCESS_CPUTIME_ID || clock < 0 {
-		return t.sleepCPU(clock, flags, ts, left)
+		return sleepCPU(t, clock, flags, ts, left)
 	}
 	if flags&unix.TFD_TIMER_ABSTIME == 0 {
-		return t.nanosleep(t.deadlineIn(ts), left)
+		return nanosleep(t, t.deadlineIn(ts), left)
 	}
 	deadline := saturated(ts)
 	if clock == unix.CLOCK_REALTIME || clock == unix.CLOCK_TAI || clock == unix.CLOCK_REALTIME_ALARM {
@@ -247,7 +250,7 @@ func sysClockNanosleep(t *Task, clock, flags int32, v, left Ptr[unix.Timespec]) 
 
 // sleepCPU sleeps until a clock of CPU time says so. What it counts goes on no
 // faster than all CPUs together, so that is when to look again.
-func (t *Task) sleepCPU(clock, flags int32, ts unix.Timespec, left Ptr[unix.Timespec]) error {
+func sleepCPU[T timespecs](t *Task, clock, flags int32, ts unix.Timespec, left Ptr[T]) error {
 	if o, _ := t.cpuClock(clock); o == t {
 		return unix.EINVAL // it would never wake
 	}
@@ -260,10 +263,10 @@ func (t *Task) sleepCPU(clock, flags int32, ts unix.Timespec, left Ptr[unix.Time
 		}
 		at = addSaturated(now, at)
 	}
-	return t.sleepCPUUntil(clock, at, abs, left)
+	return sleepCPUUntil(t, clock, at, abs, left)
 }
 
-func (t *Task) sleepCPUUntil(clock int32, at int64, abs bool, left Ptr[unix.Timespec]) error {
+func sleepCPUUntil[T timespecs](t *Task, clock int32, at int64, abs bool, left Ptr[T]) error {
 	for {
 		now, err := t.readClock(clock)
 		if err != nil {
@@ -280,33 +283,33 @@ func (t *Task) sleepCPUUntil(clock int32, at int64, abs bool, left Ptr[unix.Time
 		if abs {
 			return wait.ErrInterruptedNoHand
 		}
-		if err := left.Put(t, unix.NsecToTimespec(rest)); err != nil {
+		if err := storePut(t, left, unix.NsecToTimespec(rest)); err != nil {
 			return err
 		}
-		t.resume = func(t *Task) (uint64, error) { return 0, t.sleepCPUUntil(clock, at, false, left) }
+		t.resume = func(t *Task) (uint64, error) { return 0, sleepCPUUntil(t, clock, at, false, left) }
 		return &wait.Interrupted{Kind: wait.RestartBlock}
 	}
 }
 
-func sysGettimeofday(t *Task, tv Ptr[unix.Timeval], tz Ptr[[2]int32]) error {
-	if err := tv.Put(t, unix.NsecToTimeval(t.k.clock.Realtime())); err != nil {
+func sysGettimeofday[T timevals](t *Task, tv Ptr[T], tz Ptr[[2]int32]) error {
+	if err := storePut(t, tv, unix.NsecToTimeval(t.k.clock.Realtime())); err != nil {
 		return err
 	}
 	return tz.Put(t, [2]int32{})
 }
 
-func sysTime(t *Task, v Ptr[int64]) (int64, error) {
-	s := t.k.clock.Realtime() / 1e9
+func sysTime[W words](t *Task, v Ptr[W]) (W, error) {
+	s := W(t.k.clock.Realtime() / 1e9)
 	return s, v.Put(t, s)
 }
 
-func sysTimes(t *Task, v Ptr[[4]int64]) (int64, error) {
+func sysTimes[T tmss](t *Task, v Ptr[T]) (int64, error) {
 	u, c := t.p.totalUsage(), t.p.childrenUsage
-	err := v.Put(t, [4]int64{u.utime / nsPerTick, u.stime / nsPerTick, c.utime / nsPerTick, c.stime / nsPerTick})
+	err := storePut(t, v, unix.Tms{Utime: u.utime / nsPerTick, Stime: u.stime / nsPerTick, Cutime: c.utime / nsPerTick, Cstime: c.stime / nsPerTick})
 	return t.k.clock.Monotonic() / nsPerTick, err
 }
 
-func sysGetrusage(t *Task, who int32, v Ptr[unix.Rusage]) error {
+func sysGetrusage[T rusages](t *Task, who int32, v Ptr[T]) error {
 	var u usage
 	switch who {
 	case unix.RUSAGE_SELF:
@@ -320,6 +323,5 @@ func sysGetrusage(t *Task, who int32, v Ptr[unix.Rusage]) error {
 	default:
 		return unix.EINVAL
 	}
-	r := u.rusage()
-	return v.Out(t, &r)
+	return store(t, v, u.rusage())
 }

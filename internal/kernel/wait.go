@@ -1,14 +1,15 @@
 package kernel
 
 import (
+	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
 )
 
 func init() {
 	addFamily(calls{
-		"wait4":      r4(sysWait4),
-		"waitid":     e5(sysWaitid),
+		"wait4":      r4(sysWait4[unix.Rusage]),
+		"waitid":     e5(sysWaitid[abi.Siginfo, unix.Rusage]),
 		"exit":       e1(sysExit),
 		"exit_group": e1(sysExitGroup),
 	})
@@ -203,7 +204,7 @@ func (t *Task) waitTracee(w waitFor, o *Task) *waited {
 	return r
 }
 
-func sysWait4(t *Task, pid int32, status Ptr[int32], options int32, ru Ptr[unix.Rusage]) (int, error) {
+func sysWait4[T rusages](t *Task, pid int32, status Ptr[int32], options int32, ru Ptr[T]) (int, error) {
 	const known = unix.WNOHANG | unix.WUNTRACED | unix.WCONTINUED | wNoThread | wAll
 	if uint32(options)&^uint32(known)&^wClone != 0 {
 		return 0, unix.EINVAL
@@ -232,15 +233,14 @@ func sysWait4(t *Task, pid int32, status Ptr[int32], options int32, ru Ptr[unix.
 		}
 	}
 	if ru != 0 {
-		v := r.usage.rusage()
-		if err := ru.Out(t, &v); err != nil {
+		if err := store(t, ru, r.usage.rusage()); err != nil {
 			return 0, err
 		}
 	}
 	return r.pid, nil
 }
 
-func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.Rusage]) error {
+func sysWaitid[I siginfos, T rusages](t *Task, idtype, id int32, info Ptr[I], options int32, ru Ptr[T]) error {
 	const known = unix.WNOHANG | unix.WNOWAIT | unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | wNoThread | wAll
 	if uint32(options)&^uint32(known)&^wClone != 0 || options&(unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED) == 0 {
 		return unix.EINVAL
@@ -277,23 +277,22 @@ func sysWaitid(t *Task, idtype, id int32, info Addr, options int32, ru Ptr[unix.
 			if err == nil && r == nil {
 				err = unix.EAGAIN
 			}
-			return t.putWaitid(r, err, info, ru)
+			return putWaitid(t, r, err, info, ru)
 		}
 	default:
 		return unix.EINVAL
 	}
 	r, err := t.wait(w)
-	return t.putWaitid(r, err, info, ru)
+	return putWaitid(t, r, err, info, ru)
 }
 
 // putWaitid tells what waitid found. Also when it failed, siginfo is written:
 // with zeros, as Linux does.
-func (t *Task) putWaitid(r *waited, failed error, info Addr, ru Ptr[unix.Rusage]) error {
+func putWaitid[I siginfos, T rusages](t *Task, r *waited, failed error, info Ptr[I], ru Ptr[T]) error {
 	var i sigInfo
 	if r != nil {
 		if ru != 0 {
-			v := r.usage.rusage()
-			if err := ru.Out(t, &v); err != nil {
+			if err := store(t, ru, r.usage.rusage()); err != nil {
 				return err
 			}
 		}
@@ -306,10 +305,11 @@ func (t *Task) putWaitid(r *waited, failed error, info Addr, ru Ptr[unix.Rusage]
 		return failed
 	}
 	// The call writes only the fields it sets, not all 128 bytes.
-	if err := t.CopyOut(uint64(info), asBytes(&i)[:12]); err != nil {
+	w, at := convert[abi.Siginfo, I](i.abi()), siginfoUnion[I]()
+	if err := t.CopyOut(uint64(info), asBytes(&w)[:12]); err != nil {
 		return err
 	}
-	if err := t.CopyOut(uint64(info)+16, asBytes(&i)[16:28]); err != nil {
+	if err := t.CopyOut(uint64(info)+at, asBytes(&w)[at:at+12]); err != nil {
 		return err
 	}
 	return failed

@@ -110,6 +110,9 @@ func (c *Control) Marshal(ctx vfs.Context, space int, compat bool, install func(
 		b, flags = l.put(b, space, unix.SOL_SOCKET, unix.SCM_CREDENTIALS, data)
 	}
 	for _, o := range c.Other {
+		if compat && o.Level == unix.SOL_SOCKET && (o.Type == unix.SO_TIMESTAMP || o.Type == unix.SO_TIMESTAMPNS) {
+			o.Data = halves(o.Data) // of longs
+		}
 		var more int
 		b, more = l.put(b, space, o.Level, o.Type, o.Data)
 		flags |= more
@@ -134,6 +137,14 @@ func (c *Control) Marshal(ctx vfs.Context, space int, compat bool, install func(
 		b, _ = l.put(b, space, unix.SOL_SOCKET, unix.SCM_RIGHTS, fds)
 	}
 	return b, flags
+}
+
+// halves are the lower halves of 64-bit numbers.
+func halves(b []byte) (h []byte) {
+	for ; len(b) >= 8; b = b[8:] {
+		h = append(h, b[:4]...)
+	}
+	return h
 }
 
 // put adds one message to b, cut off at space.
