@@ -38,6 +38,7 @@ type Instance struct {
 	events  []event
 	bytes   int // what the events take when read
 	queue   wait.Queue
+	async   wait.Queue // for signals: see vfs.Async
 }
 
 type watch struct {
@@ -188,7 +189,11 @@ func (in *Instance) push(e event) {
 	in.events = append(in.events, e)
 	in.bytes += e.size()
 	in.queue.Wake(wait.Readable)
+	in.async.Wake(wait.In)
 }
+
+// Async implements vfs.Async.
+func (in *Instance) Async(*vfs.File) (*wait.Queue, wait.Events) { return &in.async, wait.In }
 
 // Read implements vfs.Reader: as many events as fit, EINVAL if the first does
 // not.

@@ -132,8 +132,7 @@ func (t *Task) setFlags(f *vfs.File, flags int) error {
 			return err
 		}
 	}
-	f.Flags = flags
-	f.Owner.Async = flags&unix.O_ASYNC != 0
+	f.Flags = f.Flags&unix.O_ASYNC | flags&^unix.O_ASYNC
 	return nil
 }
 
@@ -169,39 +168,31 @@ func sysFcntl(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 		return uint64(f.Flags), nil
 	case unix.F_SETFL:
 		const may = unix.O_APPEND | unix.O_NONBLOCK | unix.O_ASYNC | unix.O_DIRECT | unix.O_NOATIME
+		if on := arg&unix.O_ASYNC != 0; on != (f.Flags&unix.O_ASYNC != 0) {
+			t.setAsync(f, int(fd), on)
+		}
 		return 0, t.setFlags(f, f.Flags&^may|int(arg)&may)
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
 		return 0, recordLock(t, f, cmd, Ptr[unix.Flock_t](arg))
 	case unix.F_GETOWN:
-		if f.Owner.Thread {
-			return 0, nil
+		pid, kind := ownerID(f)
+		if kind == ownerGroup {
+			pid = -pid
 		}
-		return uint64(int64(f.Owner.PID)), nil
+		return uint64(int64(pid)), nil
 	case unix.F_SETOWN:
-		return 0, t.setOwner(f, int(int32(arg)), false)
+		return 0, t.setOwnerPID(f, int32(arg))
 	case unix.F_GETOWN_EX:
-		o := [2]int32{1, int32(f.Owner.PID)}
-		switch {
-		case f.Owner.Thread:
-			o[0] = 0
-		case f.Owner.PID < 0:
-			o = [2]int32{2, int32(-f.Owner.PID)}
-		}
-		return 0, Ptr[[2]int32](arg).Put(t, o)
+		pid, kind := ownerID(f)
+		return 0, Ptr[[2]int32](arg).Out(t, &[2]int32{kind, int32(pid)})
 	case unix.F_SETOWN_EX:
 		o, err := Ptr[[2]int32](arg).In(t)
 		if err != nil {
 			return 0, err
 		}
-		switch o[0] {
-		case 0:
-			return 0, t.setOwner(f, int(o[1]), true)
-		case 1:
-			return 0, t.setOwner(f, int(o[1]), false)
-		case 2:
-			return 0, t.setOwner(f, -int(o[1]), false)
-		}
-		return 0, unix.EINVAL
+		return 0, t.setOwner(f, o[0], o[1])
+	case fGetownerUIDs:
+		return 0, Ptr[[2]uint32](arg).Out(t, &[2]uint32{f.Owner.UID, f.Owner.EUID})
 	case unix.F_GETSIG:
 		return uint64(f.Owner.Signal), nil
 	case unix.F_SETSIG:
@@ -242,27 +233,6 @@ func sysFcntl(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 		return 0, nil
 	}
 	return 0, unix.EINVAL
-}
-
-func (t *Task) setOwner(f *vfs.File, pid int, thread bool) error {
-	switch {
-	case pid == 0:
-	case thread:
-		if t.k.pids.tasks[pid] == nil {
-			return unix.ESRCH
-		}
-	case pid < 0:
-		if t.k.pids.groups[-pid] == nil {
-			return unix.ESRCH
-		}
-	default:
-		if t.k.pids.procs[pid] == nil {
-			return unix.ESRCH
-		}
-	}
-	f.Owner.PID, f.Owner.Thread = pid, thread
-	f.Owner.UID, f.Owner.EUID = t.cred.UID, t.cred.EUID
-	return nil
 }
 
 func recordLock[L flocks](t *Task, f *vfs.File, cmd int32, p Ptr[L]) error {

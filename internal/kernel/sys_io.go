@@ -516,11 +516,13 @@ func sysIoctl(t *Task, fd FD, cmd uint32, arg uint64) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		flags := f.Flags &^ unix.O_ASYNC
-		if v != 0 {
-			flags |= unix.O_ASYNC
+		if on := v != 0; on != (f.Flags&unix.O_ASYNC != 0) && !t.setAsync(f, int(fd), on) {
+			return 0, unix.ENOTTY
 		}
-		return 0, t.setFlags(f, flags)
+		return 0, nil
+	}
+	if done, v, err := t.ownerIoctl(f, cmd, Ptr[int32](arg)); done {
+		return v, err
 	}
 	if cmd == unix.TIOCGPTPEER {
 		s, err := tty.OpenPeer(t, f, int(int32(arg)))

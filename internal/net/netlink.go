@@ -324,11 +324,11 @@ func (s *netlinkSock) deliver(b []byte) {
 	p := &packet{data: b, name: kernelAddr, cost: packetCost(len(b))}
 	if s.packets.cost+p.cost > s.opt.rcvbuf {
 		s.err = unix.ENOBUFS
-		s.queue.Wake(wait.Err)
+		s.failed()
 		return
 	}
 	s.packets.push(p)
-	s.queue.Wake(wait.Readable)
+	s.arrived()
 }
 
 // reply is a message to a guest in the making.

@@ -28,6 +28,7 @@ type sock struct {
 	dead  bool
 	err   unix.Errno
 	queue wait.Queue
+	async wait.Queue // for signals: see async.go
 	peer  *sock
 	addr  []byte // the name, nil for none; never changed in place
 	opt   options
@@ -38,6 +39,9 @@ type sock struct {
 	backlog  int
 	charged  int     // what packets of ours take in others' queues
 	starving []*sock // who found packets full
+
+	roomWanted bool // sending found no room: its signal is due
+	reading    bool // someone waits in a read: no signal is needed
 
 	prev, next *sock // of all of the machine
 }
@@ -119,6 +123,9 @@ func (s *sock) until(ctx vfs.Context, p patience, ev wait.Events, cond func() bo
 	if cond() {
 		return nil
 	}
+	if ev == wait.Writable {
+		s.roomWanted = true
+	}
 	if p.nowait {
 		return unix.EAGAIN
 	}
@@ -188,7 +195,7 @@ func (s *sock) sendBytes(ctx vfs.Context, p []byte, c *Control, creds unix.Ucred
 		}
 		to.bytes.push(p[sent:sent+n], creds, files)
 		sent += n
-		to.queue.Wake(wait.Readable)
+		to.arrived()
 	}
 	return sent, nil
 }
@@ -228,10 +235,12 @@ func (s *sock) recvBytes(ctx vfs.Context, m *Message, flags int, pat patience) (
 					break
 				}
 			}
+			s.reading = !pat.nowait
 			err := s.until(ctx, pat, wait.Readable, func() bool {
 				return s.bytes.head != nil || s.err != 0 || s.shut&shutRead != 0 ||
 					s.state != established && s.state != connecting
 			})
+			s.reading = false
 			if err != nil {
 				if n == 0 {
 					return 0, err
@@ -291,7 +300,7 @@ func (s *sock) consume(n int) {
 	full := s.bytes.used() > limit
 	s.bytes.skip(n)
 	if s.peer != nil && full && s.bytes.used() <= limit {
-		s.peer.queue.Wake(wait.Writable)
+		s.peer.roomFreed()
 	}
 }
 
@@ -313,7 +322,7 @@ func (s *sock) uncharge(n int) {
 	full := s.charged*4 > s.opt.sndbuf
 	s.charged -= n
 	if full && s.charged*4 <= s.opt.sndbuf {
-		s.queue.Wake(wait.Writable)
+		s.roomFreed()
 	}
 }
 
@@ -332,7 +341,7 @@ func (s *sock) feed() {
 	hungry := s.starving
 	s.starving = nil
 	for _, w := range hungry {
-		w.queue.Wake(wait.Writable)
+		w.roomFreed()
 	}
 }
 

@@ -175,6 +175,8 @@ func (s *inetSock) refused() {
 		s.leave()
 	}
 	s.hangup()
+	s.async.Wake(wait.Err) // twice, as on Linux: for the error and for the state
+	s.async.Wake(wait.Err)
 }
 
 // admit connects those that wait, as long as there is room.
@@ -207,8 +209,9 @@ func (s *inetSock) establish(c *inetSock) {
 	o.state, c.state = established, established
 	o.tcp.was, c.tcp.was = true, true
 	s.pending = append(s.pending, &o.sock)
-	s.queue.Wake(wait.Readable)
+	s.arrived()
 	c.hangup()
+	c.async.Wake(wait.Out)
 }
 
 // other returns the peer, nil for none.
@@ -230,6 +233,7 @@ func (s *inetSock) reset() {
 	}
 	s.state, s.shut = closed, shutBoth
 	s.hangup()
+	s.async.Wake(wait.Err)
 }
 
 // finish sends what ends our direction of the stream.
@@ -238,6 +242,8 @@ func (s *inetSock) finish() {
 		o.tcp.fin = true
 		o.shut |= shutRead
 		o.hangup()
+		o.tellEnd()
+		o.tell(wait.In) // Linux tells of the end, and of something to read
 	}
 }
 

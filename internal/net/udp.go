@@ -5,7 +5,6 @@ import (
 	"net/netip"
 
 	"github.com/sysemu/sysemu/internal/vfs"
-	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,7 +87,7 @@ func (s *inetSock) sendUDP(p, name []byte, control []Cmsg, flags int) (int, erro
 	if o == nil {
 		if s.state == established && s.remote == dst {
 			s.err = unix.ECONNREFUSED
-			s.queue.Wake(wait.Err)
+			s.failed()
 		}
 		return len(p), nil
 	}
@@ -98,7 +97,7 @@ func (s *inetSock) sendUDP(p, name []byte, control []Cmsg, flags int) (int, erro
 	}
 	m.data = append([]byte(nil), p...)
 	o.packets.push(m)
-	o.queue.Wake(wait.Readable)
+	o.arrived()
 	return len(p), nil
 }
 

@@ -292,7 +292,7 @@ func (s *unixSock) Connect(ctx Context, f *vfs.File, addr []byte) error {
 	s.state, s.peer = established, &c.sock
 	s.peerCreds, s.peerGroups = to.creds, to.groups
 	to.pending = append(to.pending, &c.sock)
-	to.queue.Wake(wait.Readable)
+	to.arrived()
 	return nil
 }
 
@@ -342,6 +342,12 @@ func (s *unixSock) Shutdown(_ Context, how int) error {
 			o.shut |= shutRead
 		}
 		o.hangup()
+		switch {
+		case mode == shutBoth:
+			o.tell(wait.Hup)
+		case mode == shutWrite:
+			o.tell(wait.In)
+		}
 	}
 	s.hangup()
 	if s.state == listening {
@@ -371,6 +377,7 @@ func (s *unixSock) release(ctx vfs.Context, unaccepted bool) {
 			if unread || unaccepted {
 				o.err = unix.ECONNRESET
 			}
+			o.tell(wait.Hup)
 		}
 		o.hangup()
 	}

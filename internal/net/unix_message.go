@@ -104,7 +104,7 @@ func (s *unixSock) sendPacket(ctx vfs.Context, f *vfs.File, p, name []byte, c *C
 	}
 	s.charge(m.cost)
 	to.packets.push(m)
-	to.queue.Wake(wait.Readable)
+	to.arrived()
 	return len(p), nil
 }
 

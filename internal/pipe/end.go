@@ -66,6 +66,8 @@ func (e *End) Release(vfs.Context) {
 	}
 	if (p.readers == 0) != (p.writers == 0) {
 		p.q.Wake(wait.Readable | wait.Writable | wait.Err | wait.Hup)
+		p.async.Wake(wait.In)
+		p.async.Wake(wait.Out)
 	}
 	if p.readers == 0 && p.writers == 0 {
 		p.discard()
@@ -120,6 +122,18 @@ func (e *End) Poll(vfs.Context, *vfs.File) (wait.Events, *wait.Queue) {
 		}
 	}
 	return ev, &p.q
+}
+
+// Async implements vfs.Async.
+func (e *End) Async(*vfs.File) (*wait.Queue, wait.Events) {
+	var mask wait.Events
+	if e.read {
+		mask |= wait.In
+	}
+	if e.write {
+		mask |= wait.Out
+	}
+	return &e.pipe.async, mask
 }
 
 // Ioctl implements vfs.Ioctler: FIONREAD.

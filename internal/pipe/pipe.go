@@ -71,6 +71,7 @@ type Pipe struct {
 	spare            *page
 
 	q       wait.Queue
+	async   wait.Queue // for signals: see vfs.Async
 	partner wait.Queue // who waits in open for the other end
 	fifo    *vfs.Extra // where a named pipe is bound
 }
@@ -216,6 +217,7 @@ func (p *Pipe) wakeAfterTaking(wasFull, slept bool) {
 	if wasFull && !p.full() {
 		p.q.Wake(wait.Writable)
 	}
+	p.async.Wake(wait.Out)
 	if slept && !p.empty() {
 		p.q.Wake(wait.Readable)
 	}
@@ -244,6 +246,7 @@ func (p *Pipe) wakeAfterPutting(put, slept bool) {
 	if put {
 		p.q.Wake(wait.Readable)
 	}
+	p.async.Wake(wait.In)
 	if slept && !p.full() {
 		p.q.Wake(wait.Writable)
 	}

@@ -1,7 +1,6 @@
 package tty
 
 import (
-	"github.com/sysemu/sysemu/internal/wait"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,7 +58,7 @@ func (t *TTY) endLine(c byte) {
 	t.put(c)
 	t.ends[(t.head-1)%bufSize] = true
 	t.canon = t.head
-	t.slaves.Wake(wait.Readable)
+	t.inputArrived()
 }
 
 // erase takes back a character, a word or the line: which is VERASE, VWERASE

@@ -62,7 +62,7 @@ func (t *TTY) take(p []byte) {
 	}
 	t.flushEcho()
 	if !t.canonical() && t.head != t.tail {
-		t.slaves.Wake(wait.Readable)
+		t.inputArrived()
 	}
 }
 

@@ -272,7 +272,7 @@ func (c *call) flush() error {
 	if out {
 		if c.master {
 			t.printed = fifo{}
-			t.slaves.Wake(wait.Writable)
+			t.roomFreed()
 		} else {
 			t.flushOutput()
 		}

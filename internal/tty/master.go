@@ -22,10 +22,13 @@ func (t *TTY) takeOutput(b []byte) int {
 	t.flushEcho()
 	t.news = false
 	if !was && t.writable() {
-		t.slaves.Wake(wait.Writable)
+		t.roomFreed()
 	}
 	return n
 }
+
+// Async implements vfs.Async.
+func (m *Master) Async(*vfs.File) (*wait.Queue, wait.Events) { return &m.t.mastersAsync, wait.In }
 
 // Read implements vfs.Reader: what was printed and echoed, in packet mode
 // behind a byte 0, or a byte of TIOCPKT_* by itself. EIO when the slave was

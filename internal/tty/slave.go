@@ -117,6 +117,7 @@ func (s *Slave) Write(ctx vfs.Context, f *vfs.File, b []byte, _ int64) (int, err
 		if n == len(b) {
 			break
 		}
+		t.roomWanted = true
 		var err error
 		if f.NonBlocking() {
 			err = unix.EAGAIN
@@ -155,6 +156,11 @@ func (s *Slave) Poll(_ vfs.Context, f *vfs.File) (wait.Events, *wait.Queue) {
 		ev |= wait.Writable
 	}
 	return ev, &t.slaves
+}
+
+// Async implements vfs.Async.
+func (s *Slave) Async(*vfs.File) (*wait.Queue, wait.Events) {
+	return &s.t.slavesAsync, wait.In | wait.Out
 }
 
 // Ioctl implements vfs.Ioctler.

@@ -90,7 +90,7 @@ func (c *Console) setThrough(s transparent) {
 		c.t.through = s
 		c.t.flushEcho()
 		c.t.tell()
-		c.t.slaves.Wake(wait.Writable)
+		c.t.roomFreed()
 	})
 }
 

@@ -63,7 +63,9 @@ type TTY struct {
 	session    int // whose controlling terminal it is; 0: nobody's
 	foreground int // process group
 
-	slaves, masters wait.Queue
+	slaves, masters           wait.Queue
+	slavesAsync, mastersAsync wait.Queue // for signals: see vfs.Async
+	roomWanted                bool       // a write by the slave found no room: its signal is due
 }
 
 func newTTY(k Kernel, fs *FS, index int) *TTY {
@@ -88,6 +90,22 @@ func (t *TTY) tell() {
 	if t.news {
 		t.news = false
 		t.masters.Wake(wait.Readable)
+		t.mastersAsync.Wake(wait.In)
+	}
+}
+
+// inputArrived wakes the slave's readers.
+func (t *TTY) inputArrived() {
+	t.slaves.Wake(wait.Readable)
+	t.slavesAsync.Wake(wait.In)
+}
+
+// roomFreed wakes the slave's writers.
+func (t *TTY) roomFreed() {
+	t.slaves.Wake(wait.Writable)
+	if t.roomWanted {
+		t.roomWanted = false
+		t.slavesAsync.Wake(wait.Out)
 	}
 }
 
@@ -118,7 +136,7 @@ func (t *TTY) start() {
 	}
 	t.stopped = false
 	t.addStatus(unix.TIOCPKT_START, unix.TIOCPKT_STOP)
-	t.slaves.Wake(wait.Writable)
+	t.roomFreed()
 }
 
 // flushInput forgets what was typed and is not read.
@@ -137,7 +155,7 @@ func (t *TTY) flushOutput() {
 	}
 	t.printed.truncate(keep)
 	t.addStatus(unix.TIOCPKT_FLUSHWRITE, 0)
-	t.slaves.Wake(wait.Writable)
+	t.roomFreed()
 }
 
 // resize is TIOCSWINSZ.

@@ -58,6 +58,10 @@ func (f *File) Unref(ctx Context) {
 	if f.refs < 0 {
 		panic("vfs: file given back twice")
 	}
+	if f.async != nil {
+		f.async.Remove()
+		f.async = nil
+	}
 	for h := f.hooks; h != nil; h = f.hooks {
 		h.Remove()
 		h.Func()

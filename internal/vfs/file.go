@@ -32,15 +32,8 @@ type File struct {
 	pos   Mutex   // held by reads and writes that go by Pos
 
 	hooks    *ReleaseHook // told of the end
+	async    *asyncEntry  // O_ASYNC
 	inFlight int          // of refs: those of messages
-}
-
-// Owner is who gets SIGIO for a description, fcntl(2) F_SETOWN.
-type Owner struct {
-	PID           int // process, or -process group, or thread when Thread
-	Thread, Async bool
-	Signal        int // F_SETSIG; 0 = SIGIO
-	UID, EUID     uint32
 }
 
 // NonBlocking reports whether O_NONBLOCK is set.
@@ -109,7 +102,7 @@ type (
 	Flusher interface {
 		Flush(ctx Context, f *File) error
 	}
-	// Ownable wants to know of O_ASYNC and flags changing (F_SETFL).
+	// FlagSetter wants to know of flags changing (F_SETFL).
 	FlagSetter interface {
 		SetFlags(ctx Context, f *File, flags int) error
 	}
