@@ -43,7 +43,7 @@ func (t *Task) attach(o *Task, seize bool, addr, options uint64) error {
 	if err := t.mayAttach(o); err != nil {
 		return err
 	}
-	if o.exited || o.tracee != nil {
+	if o.exited || o.tracee != nil || o == t.k.boot {
 		return unix.EPERM
 	}
 	t.trace(o, seize, uint32(options))

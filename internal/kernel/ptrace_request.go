@@ -87,6 +87,9 @@ func (t *Task) ptrace(a *ptraceABI, request int, pid int32, addr, data uint64) (
 		return 0, t.traceMe()
 	}
 	o := t.k.pids.tasks[int(pid)]
+	if pid == 1 {
+		o = t.k.boot
+	}
 	if pid <= 0 || o == nil {
 		return 0, unix.ESRCH
 	}
@@ -150,6 +153,21 @@ var ptraceRequests = map[int]func(*ptraceArgs) (uint64, error){
 	ptraceSetSyscallInfo: setSyscallInfo,
 	ptraceArchPrctl:      tracedArchPrctl,
 	ptraceGetRseq:        getRseq,
+	ptraceGetThreadArea:  getThreadArea,
+	ptraceSeccompFilter: func(a *ptraceArgs) (uint64, error) {
+		n, err := a.t.seccompGetFilter(a.o, a.addr, Addr(a.data))
+		return uint64(n), err
+	},
+	ptraceSeccompMetadata: func(a *ptraceArgs) (uint64, error) {
+		n, err := a.t.seccompGetMetadata(a.o, a.addr, Addr(a.data))
+		return uint64(n), err
+	},
+	ptraceGetDispatch: func(a *ptraceArgs) (uint64, error) {
+		return 0, a.t.ptraceGetDispatch(a.o, a.addr, Ptr[ptraceDispatch](a.data))
+	},
+	ptraceSetDispatch: func(a *ptraceArgs) (uint64, error) {
+		return 0, a.t.ptraceSetDispatch(a.o, a.addr, Ptr[ptraceDispatch](a.data))
+	},
 }
 
 // putWord writes a long of the tracer's at data.
@@ -239,6 +257,22 @@ func tracedArchPrctl(a *ptraceArgs) (uint64, error) {
 		return 0, Ptr[uint64](a.addr).Out(a.t, &r.Gs_base)
 	}
 	return 0, unix.EINVAL
+}
+
+// Entries of the GDT that hold a thread's areas.
+const tlsFirst, tlsLast = 12, 14
+
+// getThreadArea is PTRACE_GET_THREAD_AREA of a thread without any.
+func getThreadArea(a *ptraceArgs) (uint64, error) {
+	i := int32(a.addr)
+	if i < 0 {
+		return 0, unix.EIO
+	}
+	if i < tlsFirst || i > tlsLast {
+		return 0, unix.EINVAL
+	}
+	d := abi.UserDesc{EntryNumber: uint32(i), Flags: abi.UserDescReadExecOnly | abi.UserDescNotPresent}
+	return 0, a.t.CopyOut(a.data, asBytes(&d))
 }
 
 // getRseq is PTRACE_GET_RSEQ_CONFIGURATION: there are no restartable sequences,
