@@ -237,7 +237,7 @@ PROBE(exec_unasked)
 			show_report(&T);
 			if (trace(PTRACE_GETSIGINFO, T.pid, 0, (unsigned long)&si) == 0)
 				print(" si %d %d/%d by %s", si.si_signo, si.si_code, si.si_errno, who(si.si_pid, a));
-			print(" msg %s\n", who(message(&T), a));
+			print(" msg %lu\n", message(&T));
 		}
 		finish();
 	}

@@ -4,6 +4,8 @@
 
 static const unsigned sysgood[] = {PTRACE_O_TRACESYSGOOD, 0};
 #define BOTH(G) for (const unsigned *G = sysgood; G < sysgood + 2; G++)
+// Every request by every request, and each by itself without the option.
+#define PAIRS(G, A, B) BOTH(G) EACH(A) EACH(B) if (*G || *A == *B)
 
 // From the entry of a call, reached under each request that stops there.
 static void from_entry(char *label)
@@ -70,9 +72,7 @@ PROBE(exit80) { from_exit(call80); }
 // From a signal-delivery-stop, with the signal delivered or suppressed.
 PROBE(signal)
 {
-	BOTH(good)
-	EACH(a)
-	EACH(b)
+	PAIRS(good, a, b)
 	for (int deliver = 0; deliver < 2; deliver++) {
 		begin("signal", plain, *good);
 		must(syscall(SYS_tkill, T.pid, SIGUSR1));
@@ -87,9 +87,7 @@ PROBE(signal)
 // A signal sent along from a stop of a call.
 PROBE(signal_along)
 {
-	BOTH(good)
-	EACH(a)
-	EACH(b)
+	PAIRS(good, a, b)
 	for (int how = 0; how < 2; how++) {
 		begin("along", call, *good);
 		go(*a);
@@ -119,9 +117,7 @@ PROBE(step)
 
 PROBE(int3)
 {
-	BOTH(good)
-	EACH(a)
-	EACH(b)
+	PAIRS(good, a, b)
 	{
 		begin("int3", plain + 2, *good);
 		go(*a);
@@ -133,9 +129,7 @@ PROBE(int3)
 
 PROBE(interrupt)
 {
-	BOTH(good)
-	EACH(a)
-	EACH(b)
+	PAIRS(good, a, b)
 	{
 		begin("interrupt", plain, *good);
 		must(trace(PTRACE_INTERRUPT, T.pid, 0, 0));
@@ -166,9 +160,7 @@ PROBE(interrupt_running)
 
 PROBE(group_stop)
 {
-	BOTH(good)
-	EACH(a)
-	EACH(b)
+	PAIRS(good, a, b)
 	{
 		begin("group-stop", plain, *good);
 		must(syscall(SYS_tkill, T.pid, SIGSTOP));
@@ -186,10 +178,10 @@ PROBE(listen)
 	EACH(b)
 	{
 		begin("listen", plain, PTRACE_O_TRACESYSGOOD);
-		must(syscall(SYS_tkill, T.pid, SIGTSTP));
-		print("  kill TSTP\n");
+		must(syscall(SYS_tkill, T.pid, SIGSTOP));
+		print("  kill STOP\n");
 		go(*a);
-		go_with(*a, SIGTSTP);
+		go_with(*a, SIGSTOP);
 		must(trace(PTRACE_LISTEN, T.pid, 0, 0));
 		print("  LISTEN, kill CONT: ");
 		must(kill(T.pid, SIGCONT));

@@ -270,10 +270,10 @@ static void show_info(struct tracee *t)
 	}
 }
 
-// show_value prints a register that may hold the number of a child, at a place where it is held.
-static void show_value(reg v, reg at)
+// show_value prints a register that may hold the number of a child, up to a distance from where that was born.
+static void show_value(reg v, reg at, unsigned distance)
 {
-	if (child && v == (reg)child && at - birth < 10)
+	if (child && v == (reg)child && at - birth < distance)
 		print("child");
 	else
 		print(SREG, v);
@@ -318,13 +318,14 @@ static void show(struct tracee *t)
 	if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE)
 		child = message(t), birth = r.IP;
 	print(" at %s ax ", place(r.IP, a));
-	show_value(r.AX, r.IP);
+	show_value(r.AX, r.IP, 10);
 	print(" orig " SREG, r.ORIG);
 #ifdef __x86_64__
-	print(" cx %s r11 %llx", r.rcx == 0xc0 ? "unchanged" : place(r.rcx, b), r.r11);
+	bool of_child = child && r.rcx == (reg)child && r.IP - birth < 5;
+	print(" cx %s r11 %llx", of_child ? "child" : r.rcx == 0xc0 ? "unchanged" : place(r.rcx, b), r.r11);
 #else
 	print(" cx ");
-	show_value(r.ecx, r.IP);
+	show_value(r.ecx, r.IP, 5);
 	print(" dx %lx bp %lx", r.edx, r.ebp);
 #endif
 	print(" flags %lx sp %s", (unsigned long)r.eflags, depth(r.SP, c));
@@ -345,11 +346,10 @@ static void show(struct tracee *t)
 		t->signalled = !event && si.si_code != SIGTRAP && si.si_code != (SIGTRAP | 0x80);
 	}
 	unsigned long m = message(t);
-	print("; msg ");
-	if (event == PTRACE_EVENT_EXIT)
-		print("%#lx", m);
+	if (event && event <= PTRACE_EVENT_VFORK_DONE)
+		print("; msg %s", who(m, a)); // a process
 	else
-		print("%s", who(m, a));
+		print("; msg %lu", m);
 	show_info(t);
 	print("\n");
 }

@@ -105,7 +105,7 @@ extern char summing_int3[];
 
 PROBE(ten_thousand_switches)
 {
-	enum { calls = 5000 };
+	enum { calls = 4600 };
 	begin("switches", summing, PTRACE_O_TRACESYSGOOD);
 	regs_t r;
 	get(&T, &r);

@@ -30,6 +30,9 @@ func (t *Task) syscall(arch abi.Arch) {
 		return
 	}
 	t.run(c)
+	if t.around != 0 { // asked for at an event, while the call was made
+		t.leaveCall()
+	}
 }
 
 const low32 = 1<<32 - 1
@@ -81,12 +84,19 @@ func (t *Task) syscallAround(c *Call) {
 	if run && c.Nr != -1 {
 		t.run(c)
 	}
-	if t.dying {
+	if how&aroundEmulate != 0 && !t.dying && t.k.cfg.PtraceRule == SeriesRule {
+		// A call that was skipped is neither reported again nor restarted.
+		if t.restartOf() != 0 {
+			t.th.ForgetCall()
+		}
 		return
 	}
-	if how&aroundEmulate != 0 && t.k.cfg.PtraceRule == SeriesRule {
-		// A call that was skipped is neither reported again nor restarted.
-		t.th.ForgetCall()
+	t.leaveCall()
+}
+
+// leaveCall is what a tracer has asked for at a call's exit.
+func (t *Task) leaveCall() {
+	if t.dying || t.exited {
 		return
 	}
 	switch {

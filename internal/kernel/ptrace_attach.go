@@ -193,7 +193,10 @@ func (t *Task) traceExec(oldTID int) {
 	if x == nil || t.dying {
 		return
 	}
+	// At the event the call has not returned yet.
+	t.th.SetResult(errnoResult(unix.ENOSYS))
 	if !t.ptraceEvent(eventExec, uint64(oldTID)) && !x.seized {
-		t.k.sendTask(t, sigInfo{Signo: int32(sigtrap)})
+		t.k.sendTask(t, t.userSignal(sigtrap, siUser))
 	}
+	t.th.SetResult(0)
 }

@@ -164,8 +164,10 @@ func (t *Task) filterCall(c *Call, ip uint64, traced bool) (run bool) {
 			return false
 		}
 	}
-	// What is no action is KILL_PROCESS.
-	t.p.exitGroup(int(unix.SIGSYS))
+	// What is no action is KILL_PROCESS. The call's exit is still reported to a
+	// tracer, the signal is not.
+	t.th.SetResult(t.th.Regs().Orig_rax)
+	t.condemn(sysSignal(abi.SYS_SECCOMP, c, ip, int32(data)))
 	return false
 }
 

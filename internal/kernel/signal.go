@@ -102,10 +102,17 @@ func (q *sigQueue) take(set sigset) (sigInfo, bool) {
 	if set == 0 {
 		return sigInfo{}, false
 	}
+	sig := 0
 	if s := set & synchronous; s != 0 {
-		set = s
+		// What the task has brought on itself comes in the order it did.
+		n := slices.IndexFunc(q.list, func(i sigInfo) bool { return i.Code > 0 && s.has(int(i.Signo)) })
+		if set = s; n >= 0 {
+			sig = int(q.list[n].Signo)
+		}
 	}
-	sig := set.first()
+	if sig == 0 {
+		sig = set.first()
+	}
 	found, more := -1, false
 	for n := range q.list {
 		if int(q.list[n].Signo) != sig {
@@ -301,6 +308,12 @@ func (t *Task) force(i sigInfo) {
 	t.work = true
 }
 
+// condemn sends a signal that ends the process, whoever handles it or traces the task.
+func (t *Task) condemn(i sigInfo) {
+	t.force(i)
+	t.condemned |= bit(int(i.Signo))
+}
+
 // sendGroup sends to every process of a group.
 func (k *Kernel) sendGroup(g *ProcessGroup, i sigInfo) {
 	for _, p := range slices.Clone(g.members) {
@@ -485,10 +498,15 @@ func (t *Task) deliver() bool {
 		}
 		t.interruptd = true
 		traced := t.tracee != nil
+		sig := int(i.Signo)
+		if t.condemned.has(sig) {
+			t.p.exitGroup(sig)
+			return false
+		}
 		if t.tracee != nil && !t.ptraceSignal(&i, shared) {
 			return false
 		}
-		sig := int(i.Signo)
+		sig = int(i.Signo)
 		a := &t.p.sig.actions[sig]
 		switch {
 		case a.Handler == sigIgn:

@@ -43,6 +43,7 @@ type Task struct {
 	hasOld    bool
 	pending   sigQueue
 	sigWanted sigset // what sigtimedwait waits for
+	condemned sigset // of the pending ones: those that end the process at once
 	altstack  abi.StackT
 	fault     machine.FaultInfo // of the last fault with a handler; frames show it
 
