@@ -131,7 +131,7 @@ func (t *Task) vsyscall() {
 	c := &t.call
 	c.Task, c.Arch, c.Nr = t, abi.AMD64, int(r.Rax)
 	c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx}
-	if t.around&aroundSeccomp != 0 {
+	if t.around&aroundSeccomp != 0 && !t.seccompSuspended() {
 		t.th.EditRegs().Orig_rax = r.Rax
 		run := t.seccompCheckAt(c, vsyscallAddr(c.Nr))
 		t.th.EditRegs().Orig_rax = ^uint64(0)

@@ -189,7 +189,6 @@ func (t *Task) askTracer(c *Call, data uint32) (run bool) {
 		t.th.SetResult(errnoResult(unix.ENOSYS))
 		return false
 	}
-	c.decode()
 	if t.dying || c.Nr < 0 {
 		return false
 	}
