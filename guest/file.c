@@ -812,3 +812,21 @@ TEST(devices)
 	R(isatty(z));
 	R(fsync(n));
 }
+
+// A program made in a memfd runs while that is open for writing.
+TEST(memfd_exec)
+{
+	int m = must(memfd_create("prog", 0)), f = must(open("/bin/true", O_RDONLY));
+	char b[65536];
+	for (ssize_t n; (n = read(f, b, sizeof b)) > 0;)
+		must(write(m, b, n));
+	char name[40];
+	sprintf(name, "/proc/self/fd/%d", m);
+	reap("by name", CHILD(execl(name, "true", NULL); say("%s", errname(errno))));
+	reap("by descriptor", CHILD(fexecve(m, (char *[]){"true", NULL}, environ); say("%s", errname(errno))));
+	int w = open(name, O_WRONLY);
+	T(w >= 0);
+	reap("opened again for writing", CHILD(fexecve(m, (char *[]){"true", NULL}, environ); say("%s", errname(errno))));
+	close(w);
+	reap("closed again", CHILD(execl(name, "true", NULL); say("%s", errname(errno))));
+}

@@ -161,7 +161,6 @@ TEST(attach)
 {
 	pid_t p = CHILD(for (;;) pause());
 	R(pt(PTRACE_ATTACH, p, 0, 0));
-	show_proc(p);
 	next_of("attached", p);
 	show_proc(p);
 	siginfo_t si; must(pt(PTRACE_GETSIGINFO, p, 0, (long)&si)); say("code %d pid %d", si.si_code, si.si_pid);

@@ -27,13 +27,12 @@ func NewFile(p Path, ino Inode, impl Impl, flags int) *File {
 	return f
 }
 
-// NewRegular is NewFile for a regular file without a name, such as a memfd.
+// NewRegular is NewFile for a regular file without a name, such as a memfd. As
+// on Linux it does not count as one that is open for writing: a program made in
+// a memfd can be run while that is open.
 func NewRegular(ino Inode, impl Impl, flags int) *File {
 	f := NewFile(Path{}, ino, impl, flags)
-	f.kind = unix.S_IFREG
-	if f.extra != nil && f.CanWrite() {
-		f.extra.writers++
-	}
+	f.kind, f.uncounted = unix.S_IFREG, true
 	return f
 }
 
@@ -75,7 +74,7 @@ func (f *File) Unref(ctx Context) {
 	}
 	if f.extra != nil {
 		f.extra.releaseFile(f)
-		if f.kind == unix.S_IFREG && f.CanWrite() && f.extra.writers > 0 {
+		if f.kind == unix.S_IFREG && f.CanWrite() && !f.uncounted && f.extra.writers > 0 {
 			f.extra.writers--
 		}
 	}

@@ -25,11 +25,13 @@ type File struct {
 	Pos   int64 // the offset, for files that have one
 	Owner Owner // F_SETOWN, F_SETSIG
 
-	refs  int
-	kind  uint32  // S_IFMT of Inode, when it has a place; regular for memfds
-	extra *Extra  // Inode's
-	anon  *Dentry // stands for a nameless file's place, see Place
-	pos   Mutex   // held by reads and writes that go by Pos
+	refs int
+
+	uncounted bool    // open for writing, but no hindrance to running it
+	kind      uint32  // S_IFMT of Inode, when it has a place; regular for memfds
+	extra     *Extra  // Inode's
+	anon      *Dentry // stands for a nameless file's place, see Place
+	pos       Mutex   // held by reads and writes that go by Pos
 
 	hooks    *ReleaseHook // told of the end
 	async    *asyncEntry  // O_ASYNC
