@@ -42,6 +42,9 @@ const (
 
 // Requests that golang.org/x/sys/unix does not name.
 const (
+	getThreadArea Request = 25
+	setThreadArea Request = 26
+
 	peekSigInfo Request = 0x4209
 	getSigMask  Request = 0x420a
 	setSigMask  Request = 0x420b
@@ -75,6 +78,8 @@ var requestNames = map[Request]string{
 	unix.PTRACE_INTERRUPT:        "PTRACE_INTERRUPT",
 	unix.PTRACE_LISTEN:           "PTRACE_LISTEN",
 	unix.PTRACE_GET_SYSCALL_INFO: "PTRACE_GET_SYSCALL_INFO",
+	getThreadArea:                "PTRACE_GET_THREAD_AREA",
+	setThreadArea:                "PTRACE_SET_THREAD_AREA",
 	peekSigInfo:                  "PTRACE_PEEKSIGINFO",
 	getSigMask:                   "PTRACE_GETSIGMASK",
 	setSigMask:                   "PTRACE_SETSIGMASK",

@@ -1,8 +1,5 @@
 package kernel
 
-// addrNoRandomize is ADDR_NO_RANDOMIZE of personality(2).
-const addrNoRandomize = 0x0040000
-
 // taskAttrs are settings that are kept to be read back, or that matter to one
 // call only.
 type taskAttrs struct {

@@ -84,7 +84,7 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 	if cred == nil {
 		cred = NewCred(0, 0, nil)
 	}
-	t := &Task{k: k, cpu: c, tid: tid, cred: cred, comm: "sysemu", started: k.clock.Monotonic(), mm: mm.New(), state: ready}
+	t := &Task{k: k, cpu: c, tid: tid, cred: cred, comm: "sysemu", started: k.clock.Monotonic(), mm: mm.New(mm.Top), state: ready}
 	p := &Process{k: k, pid: tid, leader: t, threads: []*Task{t}, sig: &sigHandlers{refs: 1}, limits: k.init.limits,
 		exitSignal: int(unix.SIGCHLD), started: t.started, dumpable: 1}
 	for i, l := range s.Limits {

@@ -119,9 +119,6 @@ func (t *Task) finish(v uint64, err error) {
 		}
 		v = -uint64(errno)
 	}
-	if t.call.Arch == abi.I386 {
-		v = uint64(int64(int32(v)))
-	}
 	t.th.SetResult(v)
 }
 

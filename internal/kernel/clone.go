@@ -109,8 +109,6 @@ func (a *cloneArgs) check(t *Task) error {
 		has(unix.CLONE_CLEAR_SIGHAND) && has(unix.CLONE_SIGHAND),
 		has(unix.CLONE_PIDFD) && has(unix.CLONE_DETACHED):
 		return unix.EINVAL
-	case has(unix.CLONE_SETTLS) && t.call.Arch == abi.AMD64 && a.tls >= 1<<47-mm.PageSize:
-		return unix.EPERM
 	case has(cloneNamespaces):
 		if !t.cred.Has(unix.CAP_SYS_ADMIN) {
 			return unix.EPERM
@@ -150,6 +148,19 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	}
 	if err != nil {
 		return 0, unix.EAGAIN
+	}
+	// Registers: as the parent's, but for result, stack and TLS.
+	r := n.th.EditRegs()
+	*r = *t.th.Regs()
+	r.Rax = 0
+	if a.stack != 0 {
+		r.Rsp = a.stack
+	}
+	if a.flags&unix.CLONE_SETTLS != 0 {
+		if err := archOf(t.call.Arch).setTLS(t, n, a.tls); err != nil {
+			n.th.Destroy()
+			return 0, err
+		}
 	}
 	var pidfile *vfs.File
 	pidfd := -1
@@ -204,16 +215,6 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 		pidfile.Impl.(*pidFile).bind(n)
 	}
 
-	// Registers: as the parent's, but for result, stack and TLS.
-	r := n.th.EditRegs()
-	*r = *t.th.Regs()
-	r.Rax = 0
-	if a.stack != 0 {
-		r.Rsp = a.stack
-	}
-	if a.flags&unix.CLONE_SETTLS != 0 && t.call.Arch == abi.AMD64 {
-		r.Fs_base = a.tls
-	}
 	if a.flags&unix.CLONE_PARENT_SETTID != 0 {
 		a.parentTID.Put(t, int32(tid))
 	}

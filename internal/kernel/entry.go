@@ -41,11 +41,7 @@ const low32 = 1<<32 - 1
 func (c *Call) decode() {
 	r := c.Task.th.Regs()
 	c.Nr = int(int32(r.Orig_rax))
-	if c.Arch == abi.AMD64 {
-		c.Args = [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}
-	} else {
-		c.Args = [6]uint64{r.Rbx & low32, r.Rcx & low32, r.Rdx & low32, r.Rsi & low32, r.Rdi & low32, r.Rbp & low32}
-	}
+	c.Args = archOf(c.Arch).args(r)
 }
 
 // run serves a call and leaves its outcome in the registers.
@@ -171,11 +167,7 @@ func (t *Task) restartCall() {
 	case eRestartSys, eRestartNoInt, eRestartNoHnd:
 		t.rewindTo(t.th.Regs().Orig_rax)
 	case eRestartBlock:
-		nr := uint64(unix.SYS_RESTART_SYSCALL)
-		if t.call.Arch == abi.I386 {
-			nr = 0
-		}
-		t.rewindTo(nr)
+		t.rewindTo(archOf(t.call.Arch).restart)
 	}
 }
 

@@ -116,6 +116,7 @@ type program struct {
 	interp *vfs.File // its dynamic loader, held, or nil
 	image  *loader.Image
 	ld     *loader.Image
+	arch   *archDesc
 	argv   []string
 	cred   *Cred
 	secure bool
@@ -212,8 +213,15 @@ func (t *Task) openProgram(at vfs.At, file, shown string, hidden bool, wf vfs.Wa
 	if g.image, err = loader.Parse(fileReader{t, g.file}); err != nil {
 		return nil, err
 	}
-	if g.image.Arch != abi.AMD64 {
-		return nil, unix.ENOEXEC // i386 programs: not yet
+	g.arch = archOf(g.image.Arch)
+	if g.image.Arch == abi.I386 {
+		switch _, err := t.cpu.hw.VDSO32(); err {
+		case nil:
+		case machine.ErrNoI386:
+			return nil, unix.ENOEXEC
+		default:
+			return nil, unix.EAGAIN
+		}
 	}
 	if g.image.HasInterp {
 		if g.interp, err = vfs.OpenExec(t, t.atCwd(), g.image.Interp, vfs.Follow, 0); err != nil {
@@ -289,7 +297,7 @@ func (t *Task) exec(at vfs.At, file, shown string, hidden bool, wf vfs.WalkFlags
 	if err != nil {
 		return unix.EAGAIN
 	}
-	s := mm.New()
+	s := mm.New(g.arch.top(t.attrs.personality))
 	if err := t.layOut(th, s, g, shown, envp); err != nil {
 		th.Destroy()
 		s.Release(t)
@@ -311,6 +319,7 @@ func (e lateError) Unwrap() error { return e.error }
 
 // layOut maps the program into a new address space and sets its registers.
 func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string, envp []string) error {
+	a := g.arch
 	l := t.p.limits[unix.RLIMIT_STACK].Cur
 	s.MaxStack = l
 	var random [56]byte
@@ -318,18 +327,26 @@ func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string,
 		return unix.EIO
 	}
 	le := binary.LittleEndian
+	randomize := t.attrs.personality&addrNoRandomize == 0
 	rnd := func(i int, bits uint) uint64 {
-		if t.attrs.personality&addrNoRandomize != 0 {
+		if !randomize {
 			return 0
 		}
 		return le.Uint64(random[8*i:]) & (1<<bits - 1)
 	}
-	stackTop := uint64(mm.Top) - rnd(0, 22)<<12
-	gapSize := min(max(l, 128<<20), mm.Top/6*5) &^ (mm.PageSize - 1)
-	s.MmapTop = (stackTop-gapSize)&^(mm.PageSize-1) - 256*mm.PageSize - rnd(1, 28)<<12
+	stackTop := s.Top - rnd(0, a.stackRnd)<<12
+	// Room for the largest stack below where it may begin, and for what is
+	// kept free below it.
+	below := uint64(256 * mm.PageSize)
+	if randomize {
+		below += 1 << a.stackRnd << 12
+	}
+	gap := l + min(below, ^l)
+	gap = min(max(gap, 128<<20), s.Top/6*5)
+	s.MmapTop = (s.Top - gap - rnd(1, a.slide)<<12 + mm.PageSize - 1) &^ (mm.PageSize - 1)
 
-	bounds := loader.Bounds{Min: mm.Bottom, Max: mm.Top}
-	im, err := t.mapProgram(th, s, g, bounds, rnd(2, 28)<<12)
+	bounds := loader.Bounds{Min: mm.Bottom, Max: s.Top}
+	im, err := t.mapProgram(th, s, g, bounds, rnd(2, a.slide)<<12)
 	if err != nil {
 		return err
 	}
@@ -353,12 +370,19 @@ func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string,
 		}
 		base, entry = ld.Bias, ld.Entry
 	}
-	s.BrkStart = im.Brk + rnd(3, 13)<<12
+	s.BrkStart = im.Brk
+	if g.image.Dynamic && !g.image.HasInterp {
+		s.BrkStart = a.pieBase(s.Top) // it lies where mappings go: see mapProgram
+	}
+	s.BrkStart += rnd(3, 13) << 12
 	s.Brk = s.BrkStart
 
-	vdso, vlo, vhi := t.k.hw.VDSO()
+	vdso, sysinfo, err := a.mapVDSO(t, th, s)
+	if err != nil {
+		return err
+	}
 	c := g.cred
-	prog := loader.Program{VDSO: vdso, MinSigStack: hostAux[abi.AT_MINSIGSTKSZ], HWCap: hostAux[abi.AT_HWCAP], HWCap2: hostAux[abi.AT_HWCAP2],
+	prog := loader.Program{VDSO: vdso, Sysinfo: sysinfo, MinSigStack: hostAux[abi.AT_MINSIGSTKSZ], HWCap: hostAux[abi.AT_HWCAP], HWCap2: hostAux[abi.AT_HWCAP2],
 		Base: base, UID: c.UID, EUID: c.EUID, GID: c.GID, EGID: c.EGID, Secure: g.secure}
 	auxv := prog.Auxv(g.image, im)
 	st := loader.Stack{Arch: g.image.Arch, Argv: g.argv, Envp: envp, ExecFn: shown, Random: [16]byte(random[40:56]), Auxv: auxv, Slide: rnd(4, 13) &^ 15}
@@ -373,19 +397,10 @@ func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string,
 		return err
 	}
 	s.StartStack = pic.SP
-	for _, a := range auxv {
-		s.Auxv = append(s.Auxv, asBytes(&a)...)
-	}
+	s.Auxv = a.auxv(pic.Auxv)
 	s.ArgStart, s.ArgEnd, s.EnvStart, s.EnvEnd = pic.ArgStart, pic.ArgEnd, pic.EnvStart, pic.EnvEnd
 	s.StartCode, s.EndCode, s.StartData, s.EndData = im.StartCode, im.EndCode, im.StartData, im.EndData
-	if vdso != 0 {
-		if vdso > vlo {
-			s.Adjoin(t, vlo, vdso, unix.PROT_READ, "[vvar]")
-		}
-		s.Adjoin(t, vdso, vhi, unix.PROT_READ|unix.PROT_EXEC, "[vdso]")
-	}
-	r := th.EditRegs()
-	*r = machine.Regs{Rip: entry, Rsp: pic.SP, Cs: 0x33, Ss: 0x2b, Eflags: 0x202, Orig_rax: ^uint64(0)}
+	*th.EditRegs() = a.regs(entry, pic.SP)
 	return nil
 }
 
@@ -394,7 +409,7 @@ func (t *Task) mapProgram(th *machine.Thread, s *mm.Space, g *program, bounds lo
 	var base uint64
 	if g.image.Dynamic {
 		align := max(g.image.Alignment(), mm.PageSize)
-		base = 0x555555554000 + slide
+		base = g.arch.pieBase(s.Top) + slide
 		if !g.image.HasInterp {
 			// A loader run by itself, or a static PIE: out of the way of
 			// what it may load.

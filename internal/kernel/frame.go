@@ -36,11 +36,15 @@ func (t *Task) pushFrame(i sigInfo, a sigAction, mask sigset) error {
 	}
 	d := sigframe.Delivery{
 		CPU: cpu, Signal: int(i.Signo), Info: *(*abi.Siginfo)(unsafe.Pointer(&i)),
-		Action: abi.Sigaction{Handler: a.Handler, Flags: a.Flags, Restorer: a.Restorer, Mask: uint64(a.Mask)},
+		Action: abi.Sigaction{Handler: a.Handler, Flags: a.Flags &^ saI386, Restorer: a.Restorer, Mask: uint64(a.Mask)},
 		Mask:   uint64(mask), Alt: t.altstack, Regs: *t.th.Regs(), XState: xs,
 		Err: t.fault.Err, TrapNo: t.fault.TrapNo, CR2: t.fault.CR2,
 	}
-	f, err := d.Build()
+	arch := &archAMD64
+	if a.Flags&saI386 != 0 {
+		arch = &archI386
+	}
+	f, err := arch.frame(t, &d)
 	if err != nil {
 		return err
 	}
@@ -58,15 +62,19 @@ func (t *Task) pushFrame(i sigInfo, a sigAction, mask sigset) error {
 // sysRtSigreturn undoes pushFrame. A frame that cannot be read or is nonsense
 // is a SIGSEGV.
 func sysRtSigreturn(t *Task) error {
+	return t.sigreturn(func(c *sigframe.CPU) (*sigframe.Restored, error) { return c.Return(t.th.Regs(), t.CopyIn) })
+}
+
+func (t *Task) sigreturn(read func(*sigframe.CPU) (*sigframe.Restored, error)) error {
 	t.noResult = true
 	t.interruptd, t.resume = false, nil
-	if err := t.sigreturn(); err != nil {
+	if err := t.restore(read); err != nil {
 		t.force(kernelSignal(int(unix.SIGSEGV)))
 	}
 	return nil
 }
 
-func (t *Task) sigreturn() error {
+func (t *Task) restore(read func(*sigframe.CPU) (*sigframe.Restored, error)) error {
 	cpu := t.k.xstate
 	if cpu == nil { // no handler has run in this kernel: a frame made up
 		xs, err := t.th.XState()
@@ -77,7 +85,7 @@ func (t *Task) sigreturn() error {
 			return err
 		}
 	}
-	out, err := cpu.Return(t.th.Regs(), t.CopyIn)
+	out, err := read(cpu)
 	if out != nil {
 		t.setMask(sigset(out.Mask))
 	}

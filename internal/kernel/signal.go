@@ -52,6 +52,10 @@ const (
 	saNoDefer   = 0x40000000
 	saResetHand = 0x80000000
 	saRestorer  = 0x04000000
+
+	// saI386 marks an action that was set by a call of i386: its handler is
+	// 32-bit code. Programs neither set nor see it.
+	saI386 = 0x02000000
 )
 
 // sigHandlers is what CLONE_SIGHAND shares.

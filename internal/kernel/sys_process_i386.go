@@ -61,7 +61,12 @@ func init() {
 }
 
 // low is what keeps a mapping where a 32-bit pointer reaches it.
-func (t *Task) low() int32 { return unix.MAP_32BIT }
+func (t *Task) low() int32 {
+	if t.mm.Top > 1<<32 {
+		return unix.MAP_32BIT
+	}
+	return 0
+}
 
 // oldMask is the part of a mask that the calls before real-time signals know.
 const oldMask = sigset(low32)

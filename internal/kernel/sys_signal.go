@@ -57,10 +57,12 @@ func (t *Task) setAction(sig int32, n *sigAction) (was sigAction, err error) {
 	}
 	cur := &t.p.sig.actions[sig]
 	was = *cur
+	was.Flags &^= saI386
 	if n != nil {
 		n.Mask &^= unblockable
 		const known = saNoCldStop | saNoCldWait | saSigInfo | saOnStack | saRestart | saNoDefer | saResetHand | saRestorer | 0x800
 		n.Flags &= known // so a program can ask which are supported
+		n.Flags |= archOf(t.call.Arch).action
 		*cur = *n
 		if t.p.sig.ignores(int(sig)) {
 			// What is pending is discarded, POSIX says.

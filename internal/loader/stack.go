@@ -70,6 +70,7 @@ type Stack struct {
 type StackImage struct {
 	SP    uint64
 	Bytes []byte
+	Auxv  []byte // the auxiliary vector, a part of Bytes
 
 	// As in /proc/PID/stat: where the strings are.
 	ArgStart, ArgEnd, EnvStart, EnvEnd uint64
@@ -149,6 +150,7 @@ func (s *Stack) Build(top uint64) (*StackImage, error) {
 		}
 		put(0)
 	}
+	vector := next
 	for _, a := range s.Auxv {
 		switch a.Tag {
 		case abi.AT_RANDOM:
@@ -163,6 +165,7 @@ func (s *Stack) Build(top uint64) (*StackImage, error) {
 	}
 	put(abi.AT_NULL)
 	put(0)
+	im.Auxv = vector[:len(vector)-len(next)]
 	return im, nil
 }
 

@@ -32,6 +32,7 @@ const (
 	offPark = 176
 	offSig  = 128
 	offCAS  = 160
+	offI386 = 272
 )
 
 func init() {

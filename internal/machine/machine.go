@@ -45,6 +45,8 @@ type Machine struct {
 	mu    sync.Mutex // guards files: CPUs import concurrently
 	files fileTable
 
+	i386 i386Support
+
 	limits [16]unix.Rlimit
 }
 
@@ -124,6 +126,10 @@ func (m *Machine) startZygote(c *CPU) (err error) {
 	elf := zygoteELF()
 	exe, err := hold(memfd("sysemu", elf, len(elf)))
 	if err != nil {
+		return err
+	}
+	// Descriptors 0 to 3 are others in the new process.
+	if exe, err = hold(unix.FcntlInt(uintptr(exe), unix.F_DUPFD_CLOEXEC, 4)); err != nil {
 		return err
 	}
 	code, err := hold(memfd("sysemu-stub", stubCode, pageSize))
@@ -358,7 +364,7 @@ func (t *Thread) installFilter(do func(nr uint64, args ...uint64) uint64) error 
 		insn{Code: ret, K: allow},
 		insn{Code: ret, K: trap})
 	arg(unix.SYS_CLONE, cloneSpace, cloneThread)
-	arg(unix.SYS_ARCH_PRCTL, archSetCPUID, archReqXcompPerm)
+	arg(unix.SYS_ARCH_PRCTL, archSetCPUID, archReqXcompPerm, archMapVDSO32)
 	prog = append(prog, insn{Code: ret, K: trap})
 	var fprog [16]byte
 	binary.LittleEndian.PutUint16(fprog[:], uint16(len(prog)))
@@ -379,6 +385,7 @@ func (t *Thread) installFilter(do func(nr uint64, args ...uint64) uint64) error 
 const (
 	archSetCPUID     = 0x1012
 	archReqXcompPerm = 0x1023
+	archMapVDSO32    = 0x2002
 )
 
 // hostCalls are the calls that machine injects, besides those whose arguments

@@ -43,4 +43,7 @@ park:	mov $47,%eax
 	int3
 .org 208 /* an empty struct msghdr */
 none:
-.org 272
+.org 272 /* to find out whether the host runs 32-bit code: see i386.go */
+	nop
+	int $0x80
+.org 288

@@ -22,6 +22,7 @@ type Thread struct {
 	regs  Regs
 	dirty bool // regs differ from the host's: all must be written
 	rax   bool // only rax differs
+	tls   [NumTLS]abi.UserDesc
 
 	final atomic.Pointer[Stats] // of a dead thread
 
@@ -92,7 +93,8 @@ func (t *Thread) flush() error {
 		if err := ptrace.PokeUser(t.pid, ptrace.OffRAX, t.regs.Rax); err != nil {
 			return err
 		}
-		if r := t.regs.Rax; r <= ^uint64(511) && r >= ^uint64(515) {
+		// 32-bit code has only eax.
+		if r := uint32(t.regs.Rax); r <= ^uint32(511) && r >= ^uint32(515) {
 			// Looks like ERESTART*: the host must not act on it.
 			if err := ptrace.PokeUser(t.pid, ptrace.OffOrigRAX, ^uint64(0)); err != nil {
 				return err
@@ -220,11 +222,15 @@ func (t *Thread) died() Event {
 	return Event{Kind: Died}
 }
 
-// arch tells which table the call's number belongs to. The instruction
-// "syscall" leaves rip in rcx and eflags in r11; anything else is asked for.
+// arch tells which table the call's number belongs to. In 64-bit code the
+// instruction "syscall" leaves rip in rcx and eflags in r11; 32-bit code has
+// no way to the other table; anything else is asked for.
 func (t *Thread) arch() abi.Arch {
 	if t.regs.Rcx == t.regs.Rip && t.regs.R11 == t.regs.Eflags && t.regs.Cs == 0x33 {
 		return abi.AMD64
+	}
+	if t.regs.Cs == cs32 {
+		return abi.I386
 	}
 	var info ptrace.SyscallInfo
 	if ptrace.GetSyscallInfo(t.pid, &info) == nil && info.Arch == unix.AUDIT_ARCH_I386 {
@@ -263,7 +269,7 @@ func (t *Thread) clone(flags uint64) (*Thread, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Thread{pid: int(pid), cpu: t.cpu, one: t.one, regs: t.regs, dirty: true}
+	n := &Thread{pid: int(pid), cpu: t.cpu, one: t.one, regs: t.regs, dirty: true, tls: t.tls}
 	for {
 		ws, err := waitFor(n.pid)
 		if err != nil || !ws.Stopped() {

@@ -31,7 +31,7 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 	}
 	prot &= unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
 	size = (size + PageSize - 1) &^ (PageSize - 1)
-	if size == 0 || size > Top {
+	if size == 0 || size > s.Top {
 		return 0, unix.ENOMEM
 	}
 	if off+size < off {
@@ -121,7 +121,7 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 // place chooses where a mapping goes, as mmap's flags and hint say.
 func (s *Space) place(addr, size uint64, flags int, anonymous bool) (uint64, error) {
 	if flags&(unix.MAP_FIXED|unix.MAP_FIXED_NOREPLACE) != 0 {
-		end, ok := Range(addr, size)
+		end, ok := s.Range(addr, size)
 		switch {
 		case !ok:
 			return 0, unix.ENOMEM
@@ -137,7 +137,7 @@ func (s *Space) place(addr, size uint64, flags int, anonymous bool) (uint64, err
 	const low, high = 0x40000000, 0x80000000 // of MAP_32BIT
 	if addr &^= PageSize - 1; addr != 0 {
 		addr = max(addr, Bottom)
-		if end, ok := Range(addr, size); ok && s.free(addr, end) && (flags&map32Bit == 0 || end <= high) {
+		if end, ok := s.Range(addr, size); ok && s.free(addr, end) && (flags&map32Bit == 0 || end <= high) {
 			return addr, nil
 		}
 	}
@@ -217,7 +217,7 @@ func (s *Space) mappedIn(start, end uint64) (n uint64) {
 
 // Unmap serves munmap(2).
 func (s *Space) Unmap(ctx vfs.Context, th *machine.Thread, addr, size uint64) error {
-	end, ok := Range(addr, size)
+	end, ok := s.Range(addr, size)
 	if addr%PageSize != 0 || !ok || size == 0 {
 		return unix.EINVAL
 	}
@@ -288,7 +288,7 @@ func (s *Space) Protect(ctx vfs.Context, th *machine.Thread, addr, size uint64, 
 	if size == 0 {
 		return nil
 	}
-	end, ok := Range(addr, size)
+	end, ok := s.Range(addr, size)
 	if !ok {
 		return unix.ENOMEM
 	}
@@ -368,7 +368,7 @@ func (s *Space) mayWriteMore(start, end uint64) bool {
 // SetBrk serves brk(2): it returns the new break, or the old when it cannot be
 // moved.
 func (s *Space) SetBrk(ctx vfs.Context, th *machine.Thread, to uint64) uint64 {
-	if to < s.BrkStart || to > Top {
+	if to < s.BrkStart || to > s.Top {
 		return s.Brk
 	}
 	old := (s.Brk + PageSize - 1) &^ (PageSize - 1)

@@ -211,7 +211,7 @@ func model(t *testing.T, ctx *vfstest.Context, th *machine.Thread, seed uint64, 
 	defer unix.Close(fd)
 	unix.Write(fd, content)
 
-	s := New()
+	s := New(Top)
 	s.MaxLock = ^uint64(0)
 	page := func() uint64 { return arena + uint64(rnd.IntN(arenaPages))*PageSize }
 	pages := func(at uint64) uint64 {

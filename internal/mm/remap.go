@@ -15,8 +15,8 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 	if flags&(unix.MREMAP_FIXED|unix.MREMAP_DONTUNMAP) != 0 && flags&unix.MREMAP_MAYMOVE == 0 {
 		return 0, unix.EINVAL
 	}
-	end, ok := Range(old, oldSize)
-	newEnd, ok2 := Range(0, newSize)
+	end, ok := s.Range(old, oldSize)
+	newEnd, ok2 := s.Range(0, newSize)
 	if !ok || !ok2 {
 		return 0, unix.EINVAL
 	}
@@ -25,7 +25,7 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 		return 0, unix.EINVAL
 	}
 	if flags&unix.MREMAP_FIXED != 0 {
-		toEnd, ok := Range(to, newSize)
+		toEnd, ok := s.Range(to, newSize)
 		if to%PageSize != 0 || !ok || to < end && old < toEnd {
 			return 0, unix.EINVAL
 		}
@@ -67,7 +67,7 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 	}
 	if flags&(unix.MREMAP_FIXED|unix.MREMAP_DONTUNMAP) == 0 {
 		grown := old + newSize
-		if oldSize != 0 && end == v.End && grown <= Top && grown > old && !s.overlaps(end, grown) {
+		if oldSize != 0 && end == v.End && grown <= s.Top && grown > old && !s.overlaps(end, grown) {
 			if _, err := th.Do(machine.Mremap(old, oldSize, newSize, 0, 0)); err == nil {
 				s.count(v, newSize-oldSize)
 				v.End = grown
@@ -112,7 +112,7 @@ func (s *Space) Advise(ctx vfs.Context, th *machine.Thread, addr, size uint64, a
 	if addr%PageSize != 0 {
 		return unix.EINVAL
 	}
-	end, ok := Range(addr, size)
+	end, ok := s.Range(addr, size)
 	if !ok {
 		return unix.EINVAL
 	}
@@ -163,7 +163,7 @@ func (s *Space) Sync(th *machine.Thread, addr, size uint64, flags int) error {
 	if addr%PageSize != 0 || flags&^known != 0 || flags&(unix.MS_ASYNC|unix.MS_SYNC) == unix.MS_ASYNC|unix.MS_SYNC {
 		return unix.EINVAL
 	}
-	end, ok := Range(addr, size)
+	end, ok := s.Range(addr, size)
 	if !ok {
 		return unix.ENOMEM
 	}
@@ -180,7 +180,7 @@ func (s *Space) Sync(th *machine.Thread, addr, size uint64, flags int) error {
 // Lock serves mlock(2) and munlock(2). The pages are made present; that they
 // stay is the host's affair.
 func (s *Space) Lock(ctx vfs.Context, th *machine.Thread, addr, size uint64, lock bool) error {
-	end, ok := Range(addr&^(PageSize-1), size+addr%PageSize)
+	end, ok := s.Range(addr&^(PageSize-1), size+addr%PageSize)
 	addr &^= PageSize - 1
 	if !ok || end < addr {
 		return unix.EINVAL
@@ -226,6 +226,6 @@ func (s *Space) LockAll(current, future bool) error {
 
 // Covered reports whether all of the range is mapped: for mincore(2).
 func (s *Space) Covered(addr, size uint64) bool {
-	end, ok := Range(addr, size)
+	end, ok := s.Range(addr, size)
 	return ok && s.covered(addr, end)
 }

@@ -18,7 +18,8 @@ import (
 // PageSize is the guest's page size in bytes.
 const PageSize = 4096
 
-// Top is the end of the addresses a guest may map; Bottom the lowest.
+// Top is the end of the addresses any guest may map, a Space has its own;
+// Bottom the lowest.
 const (
 	Top    = machine.UserTop
 	Bottom = machine.UserBottom
@@ -114,9 +115,11 @@ type Space struct {
 	MaxStack uint64 // RLIMIT_STACK, bytes
 	MaxLock  uint64 // RLIMIT_MEMLOCK, bytes
 
+	Top      uint64 // the end of what may be mapped
 	MmapTop  uint64 // where the search for room begins, downwards
 	BrkStart uint64
 	Brk      uint64
+	VDSO     uint64 // of a 32-bit program: where its vDSO's ELF file is, 0 without one
 
 	// Full says that the machine has no memory left: nothing may grow. What
 	// asks for more than MaxOnce bytes at a time to write to cannot be meant.
@@ -139,9 +142,9 @@ type Space struct {
 // maxMaps is vm.max_map_count.
 const maxMaps = 65530
 
-// New returns an empty space.
-func New() *Space {
-	return &Space{Users: 1, MaxSize: ^uint64(0), MaxData: ^uint64(0), MaxOnce: ^uint64(0), MaxStack: 8 << 20, MmapTop: Top - (128 << 20)}
+// New returns an empty space that ends at top.
+func New(top uint64) *Space {
+	return &Space{Users: 1, Top: top, MaxSize: ^uint64(0), MaxData: ^uint64(0), MaxOnce: ^uint64(0), MaxStack: 8 << 20, MmapTop: top - (128 << 20)}
 }
 
 // Size is the sum of all mappings in bytes.
@@ -229,9 +232,9 @@ func (s *Space) Find(addr uint64) *VMA {
 
 // Range checks a guest's address range: page-aligned start, a length that is
 // rounded up and does not wrap or leave the guest's part.
-func Range(addr, n uint64) (end uint64, ok bool) {
+func (s *Space) Range(addr, n uint64) (end uint64, ok bool) {
 	size := (n + PageSize - 1) &^ (PageSize - 1)
-	if size < n || addr > Top || size > Top-addr {
+	if size < n || addr > s.Top || size > s.Top-addr {
 		return 0, false
 	}
 	return addr + size, true
@@ -320,7 +323,7 @@ func (s *Space) findRoom(size, align uint64) (uint64, error) {
 	if addr, ok := s.gap(size, Bottom, s.MmapTop, align); ok {
 		return addr, nil
 	}
-	if addr, ok := s.gap(size, s.MmapTop, Top, align); ok {
+	if addr, ok := s.gap(size, s.MmapTop, s.Top, align); ok {
 		return addr, nil
 	}
 	return 0, unix.ENOMEM
@@ -456,8 +459,8 @@ func (s *Space) Accessible(addr, n uint64, write bool) uint64 {
 		want = unix.PROT_WRITE
 	}
 	end := addr + n
-	if end < addr || end > Top {
-		end = max(addr, Top)
+	if end < addr || end > s.Top {
+		end = max(addr, s.Top)
 	}
 	at := addr
 	for i := s.index(addr); i < len(s.vmas) && at < end; i++ {

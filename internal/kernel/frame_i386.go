@@ -1,0 +1,139 @@
+package kernel
+
+import (
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/sigframe"
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	addFamily386(calls{
+		"sigreturn":       e0(sysSigreturn32),
+		"rt_sigreturn":    e0(sysRtSigreturn32),
+		"set_thread_area": e1(sysSetThreadArea),
+		"get_thread_area": e1(sysGetThreadArea),
+	})
+}
+
+// frame32 builds the frame of a 32-bit handler. One without a restorer returns
+// to the vDSO's code.
+func frame32(t *Task, d *sigframe.Delivery) (*sigframe.Frame, error) {
+	if base := t.mm.VDSO; base != 0 {
+		v, err := t.cpu.hw.VDSO32()
+		if err != nil {
+			return nil, err
+		}
+		code := v.Sigreturn
+		if d.Action.Flags&saSigInfo != 0 {
+			code = v.RtSigreturn
+		}
+		if code != 0 {
+			d.Return32 = base + code
+		}
+	}
+	return d.Build32()
+}
+
+// sigreturn(2) and rt_sigreturn(2) of i386.
+func sysSigreturn32(t *Task) error   { return t.sigreturn32(false) }
+func sysRtSigreturn32(t *Task) error { return t.sigreturn32(true) }
+
+func (t *Task) sigreturn32(rt bool) error {
+	return t.sigreturn(func(c *sigframe.CPU) (*sigframe.Restored, error) {
+		was := t.th.Regs()
+		out, err := c.Return32(was, rt, t.CopyIn)
+		if err == nil {
+			t.loadSegments(&out.Regs, was)
+		}
+		return out, err
+	})
+}
+
+// loadSegments gives fs and gs, where they are not what they were, the bases
+// that loading them would.
+func (t *Task) loadSegments(r, was *machine.Regs) {
+	if r.Fs != was.Fs {
+		if base, ok := t.th.SegmentBase(r.Fs); ok {
+			r.Fs_base = base
+		}
+	}
+	if r.Gs != was.Gs {
+		if base, ok := t.th.SegmentBase(r.Gs); ok {
+			r.Gs_base = base
+		}
+	}
+}
+
+// setThreadArea serves set_thread_area(2), and CLONE_SETTLS of i386, which may
+// not ask for any entry that is free. It returns the entry.
+func (t *Task) setThreadArea(d *abi.UserDesc, free bool) (entry int, err error) {
+	if !d.Empty() {
+		// Data segments of 32 bits only.
+		if d.Flags&abi.UserDescSeg32 == 0 || d.Flags&abi.UserDescContents > 1<<1 || d.Flags&abi.UserDescNotPresent != 0 {
+			return 0, unix.EINVAL
+		}
+	}
+	entry = int(int32(d.EntryNumber))
+	if entry == -1 && free {
+		for entry = machine.FirstTLS; ; entry++ {
+			if entry == machine.FirstTLS+machine.NumTLS {
+				return 0, unix.ESRCH
+			}
+			if e := t.th.TLS(entry); e.Empty() {
+				break
+			}
+		}
+	}
+	if entry < machine.FirstTLS || entry >= machine.FirstTLS+machine.NumTLS {
+		return 0, unix.EINVAL
+	}
+	return entry, nil
+}
+
+func sysSetThreadArea(t *Task, p Ptr[abi.UserDesc]) error {
+	d, err := p.In(t)
+	if err != nil {
+		return err
+	}
+	entry, err := t.setThreadArea(&d, true)
+	if err != nil {
+		return err
+	}
+	if int32(d.EntryNumber) == -1 {
+		if err := (Ptr[uint32](p)).Put(t, uint32(entry)); err != nil {
+			return err
+		}
+	}
+	return t.th.SetTLS(entry, d)
+}
+
+func sysGetThreadArea(t *Task, p Ptr[abi.UserDesc]) error {
+	n, err := Ptr[int32](p).In(t)
+	if err != nil {
+		return err
+	}
+	entry := int(n)
+	if entry < machine.FirstTLS || entry >= machine.FirstTLS+machine.NumTLS {
+		return unix.EINVAL
+	}
+	d := t.th.TLS(entry)
+	if d.Empty() {
+		d = abi.UserDesc{Flags: abi.UserDescReadExecOnly | abi.UserDescNotPresent}
+	}
+	d.EntryNumber = uint32(entry)
+	return p.Out(t, &d)
+}
+
+// setTLS32 is CLONE_SETTLS: tls is where the parent has a struct user_desc.
+func setTLS32(t, n *Task, tls uint64) error {
+	d, err := Ptr[abi.UserDesc](tls).In(t)
+	if err != nil {
+		return err
+	}
+	entry, err := t.setThreadArea(&d, false)
+	if err != nil {
+		return err
+	}
+	return n.th.SetTLS(entry, d)
+}
