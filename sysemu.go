@@ -59,6 +59,7 @@ type options struct {
 	pids       int
 	mounts     []mount
 	middleware []Middleware
+	observe    func(*Event)
 	log        func(string)
 	uid, gid   *uint32
 	files      *tmpfs.Budget
@@ -159,7 +160,7 @@ func New(opts ...Option) (*Machine, error) {
 	cfg := kernel.Config{
 		Files: o.files,
 		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log, PtraceRule: kernel.PtraceRule(o.rule),
-		Root: o.makeRoot, Setup: o.setup,
+		Root: o.makeRoot, Setup: o.setup, Observe: o.observe,
 	}
 	if len(o.middleware) > 0 {
 		cfg.Handler = func(inner kernel.Handler) kernel.Handler { return wrap(inner, o.middleware) }

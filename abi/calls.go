@@ -343,7 +343,7 @@ var Calls = []Call{
 	{Name: "pkey_free", AMD64: 331, I386: 382, Args: []Arg{{"pkey", Int}}},
 	{Name: "statx", AMD64: 332, I386: 383, Args: []Arg{{"dfd", DirFD}, {"filename", Path}, {"flags", AtStatxFlags}, {"mask", StatxMask}, {"buffer", Out | StatxPtr}}},
 	{Name: "io_pgetevents", AMD64: 333, I386: 385, Args: []Arg{{"ctx_id", Hex}, {"min_nr", Long}, {"nr", Long}, {"events", Out | IoEventArray | LenIn2}, {"timeout", TimespecPtr}, {"usig", SigsetSizePtr}}, Group: GroupAIO},
-	{Name: "rseq", AMD64: 334, I386: 386, Args: []Arg{{"rseq", Addr}, {"rseq_len", Uint}, {"flags", RseqFlags}, {"sig", Hex}}},
+	{Name: "rseq", AMD64: 334, I386: 386, Args: []Arg{{"rseq", Addr}, {"rseq_len", Hex}, {"flags", RseqFlags}, {"sig", Hex}}},
 	{Name: "uretprobe", AMD64: 335, I386: -1},
 	{Name: "pidfd_send_signal", AMD64: 424, I386: 424, Args: []Arg{{"pidfd", FD}, {"sig", Signal}, {"info", SiginfoPtr}, {"flags", PidfdSignalFlags}}, Group: GroupSignals | GroupProcess},
 	{Name: "io_uring_setup", AMD64: 425, I386: 425, Args: []Arg{{"entries", Uint}, {"params", InOut | IoUringParamsPtr}}, Ret: FD},

@@ -24,6 +24,7 @@ const (
 
 type cli struct {
 	Run    runCmd    `cmd:"" help:"Run a program in a new machine. By default it sees the host's files; what it changes stays in memory and ends with it."`
+	Trace  traceCmd  `cmd:"" help:"Run a program and show its system calls, as strace does; or as JSON, a timeline, a page."`
 	Doctor doctorCmd `cmd:"" help:"Say what on this host stands in the way of running programs, and what to do about it."`
 }
 

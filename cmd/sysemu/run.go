@@ -209,11 +209,15 @@ func (r *runCmd) program() ([]string, error) {
 var forwarded = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM}
 
 // Run is kong's entry.
-func (r *runCmd) Run(std streams) error {
+func (r *runCmd) Run(std streams) error { return dieIfInterrupted(r.run(std)) }
+
+// run runs the program in a machine that has more options than the flags say.
+func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 	opts, err := r.options()
 	if err != nil {
 		return err
 	}
+	opts = append(opts, more...)
 	program, err := r.program()
 	if err != nil {
 		return err
@@ -273,7 +277,7 @@ func (r *runCmd) Run(std streams) error {
 	}
 	if state := cmd.ProcessState; state != nil {
 		if state.Sys().Signal() == unix.SIGINT && std.terminal() {
-			dieOfInterrupt()
+			return errInterrupted
 		}
 		if s := status(state.Sys()); s != 0 {
 			return exitStatus(s)
@@ -281,6 +285,17 @@ func (r *runCmd) Run(std streams) error {
 		return nil
 	}
 	return err
+}
+
+// errInterrupted is run's for a program that ^C has ended.
+var errInterrupted = errors.New("interrupted")
+
+func dieIfInterrupted(err error) error {
+	if err != errInterrupted {
+		return err
+	}
+	dieOfInterrupt()
+	return exitStatus(statusSignal + int(unix.SIGINT))
 }
 
 // dieOfInterrupt ends sysemu by SIGINT, when the program ended so: a shell that

@@ -179,7 +179,16 @@ func (t *Task) begin(s Start) error {
 			return err
 		}
 	}
-	return t.exec(t.atCwd(), name, name, false, vfs.Follow, s.Args, s.Env)
+	if t.k.observed() {
+		t.observe(Event{Kind: TaskStarted})
+	}
+	if err := t.exec(t.atCwd(), name, name, false, vfs.Follow, s.Args, s.Env); err != nil {
+		return err
+	}
+	if t.k.observed() {
+		t.observe(Event{Kind: ProgramStarted, Path: name, Args: s.Args, Env: len(s.Env), EnvAddr: t.th.Regs().Rsp + 8*uint64(len(s.Args)+2)})
+	}
+	return nil
 }
 
 // search looks for a program in the directories of a PATH, as a shell does.

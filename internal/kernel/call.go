@@ -58,8 +58,13 @@ type tableHandler struct{}
 
 // ServeCall takes the lock that user handlers run without.
 func (tableHandler) ServeCall(c *Call) (uint64, error) {
-	c.Task.k.mu.Lock()
-	defer c.Task.k.mu.Unlock()
+	k := c.Task.k
+	k.mu.Lock()
+	k.nowServing(c.Task)
+	defer func() {
+		k.nowServing(nil)
+		k.mu.Unlock()
+	}()
 	return c.Task.serve(c)
 }
 

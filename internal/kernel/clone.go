@@ -224,6 +224,9 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	if a.flags&unix.CLONE_CHILD_CLEARTID != 0 {
 		n.clearTID = uint64(a.childTID)
 	}
+	if k.observed() {
+		n.observe(Event{Kind: TaskStarted, Other: t.tid})
+	}
 	n.work = true
 	n.state = ready
 	n.readySince = n.started

@@ -512,6 +512,9 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 	}
 	t.cred = g.cred
 	t.setComm(g.name)
+	if t.k.observed() {
+		t.observe(Event{Kind: TaskExec})
+	}
 }
 
 // setComm sets the name ps shows: at most 15 bytes.

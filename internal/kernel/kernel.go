@@ -41,6 +41,7 @@ type Config struct {
 	Handler    func(Handler) Handler                         // wraps the kernel's own; nil = none
 	PtraceRule PtraceRule
 	Setup      func(k *Kernel, ctx vfs.Context) error // runs once, when the root is mounted, before any task
+	Observe    func(*Event)                           // told of events, under the kernel lock: it must not block or call back; nil = nobody
 }
 
 // Kernel is one virtual computer.
@@ -87,6 +88,7 @@ type Kernel struct {
 
 	handler     Handler // nil: the table, called directly
 	unsupported map[string]int
+	serving     *Task // whose kernel code runs, while there is an observer; nil: nobody's
 }
 
 // ErrClosed is the error of using a kernel that has been closed.

@@ -249,6 +249,9 @@ func (t *Task) exit(code int) {
 		t.ptraceEvent(eventExit, uint64(code))
 	}
 	t.exited = true
+	if t.k.observed() {
+		t.observe(Event{Kind: TaskExited, Status: unix.WaitStatus(t.exitAs)})
+	}
 	t.retarget()
 	p.stopProgress()
 	t.seccomp.release()

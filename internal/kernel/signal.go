@@ -244,7 +244,13 @@ func (k *Kernel) sendProcess(p *Process, i sigInfo) {
 		p.exitGroup(int(unix.SIGKILL))
 		return
 	}
-	if !k.prepare(p, nil, sig) || p.pending.count() >= maxQueued {
+	if !k.prepare(p, nil, sig) {
+		if k.observed() {
+			p.observeIgnored(nil, &i)
+		}
+		return
+	}
+	if p.pending.count() >= maxQueued {
 		return
 	}
 	if !p.pending.add(i) {
@@ -278,7 +284,13 @@ func (k *Kernel) sendTask(t *Task, i sigInfo) {
 		t.p.exitGroup(int(unix.SIGKILL))
 		return
 	}
-	if !k.prepare(t.p, t, sig) || t.pending.count() >= maxQueued {
+	if !k.prepare(t.p, t, sig) {
+		if k.observed() {
+			t.p.observeIgnored(t, &i)
+		}
+		return
+	}
+	if t.pending.count() >= maxQueued {
 		return
 	}
 	if !t.pending.add(i) {
@@ -455,6 +467,9 @@ func (t *Task) doWork() bool {
 		}
 		if t.p.stopSignal != 0 && t.tracee == nil {
 			t.inStop, t.stopPending = true, false
+			if t.k.observed() {
+				t.observe(Event{Kind: TaskStopped, Status: unix.WaitStatus(t.p.stopSignal<<8 | 0x7f)})
+			}
 			t.p.stopProgress()
 			for t.p.stopSignal != 0 && !t.dying && t.tracee == nil {
 				t.sleep(killable, 0)
@@ -511,6 +526,9 @@ func (t *Task) deliver() bool {
 			return false
 		}
 		sig = int(i.Signo)
+		if t.k.observed() {
+			t.observeSignal(SignalDelivered, &i)
+		}
 		a := &t.p.sig.actions[sig]
 		switch {
 		case a.Handler == sigIgn:

@@ -161,9 +161,11 @@ func (t *Task) main() {
 func (t *Task) runGuest() machine.Event {
 	c := t.cpu
 	c.inGuest = true
+	t.k.nowServing(nil)
 	t.k.mu.Unlock()
 	defer func() {
 		t.k.mu.Lock()
+		t.k.nowServing(t)
 		c.inGuest = false
 	}()
 	if t.around&aroundStep != 0 {
@@ -212,7 +214,15 @@ func (t *Task) sleep(kind sleepKind, deadline int64) error {
 	t.nvcsw++
 	t.sleeping = kind
 	t.state = blocked
+	if k.observed() {
+		t.observe(Event{Kind: TaskBlocked})
+		k.serving = nil
+	}
 	t.stack.park()
+	if k.observed() {
+		t.observe(Event{Kind: TaskResumed})
+		k.serving = t
+	}
 	t.sleeping = notAsleep
 	if deadline != 0 && !k.timers.cancel(t.sleepTimer) && t.timedOut && !t.woken {
 		return wait.ErrTimedOut
@@ -267,6 +277,9 @@ func (t *Task) makeReady() {
 	}
 	t.state = ready
 	t.readySince = t.k.clock.Monotonic()
+	if t.k.observed() {
+		t.observeWakeup()
+	}
 	t.cpu.ready.push(t)
 	// A CPU that is in kernel code (this one, mostly) comes by its queue
 	// when its task sleeps. Others are asleep or in guest code.
