@@ -132,6 +132,20 @@ func (s *Space) Advise(ctx vfs.Context, th *machine.Thread, addr, size uint64, a
 	if size == 0 {
 		return nil
 	}
+	switch advice {
+	case unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_REMOVE, unix.MADV_COLD, unix.MADV_PAGEOUT:
+		// What is locked is not given up; what lies before it is.
+		for i := range s.vmas {
+			if v := &s.vmas[i]; v.Locked && v.End > addr && v.Start < end {
+				if v.Start > addr {
+					if err := s.Advise(ctx, th, addr, v.Start-addr, advice); err != nil && err != unix.ENOMEM {
+						return err
+					}
+				}
+				return unix.EINVAL
+			}
+		}
+	}
 	if host && s.overlaps(addr, end) {
 		if _, err := th.Do(machine.Madvise(addr, end-addr, advice)); err != nil && err != unix.ENOMEM {
 			return err
