@@ -113,16 +113,24 @@ func sysGetThreadArea(t *Task, p Ptr[abi.UserDesc]) error {
 	if err != nil {
 		return err
 	}
-	entry := int(n)
+	d, err := t.threadArea(int(n))
+	if err != nil {
+		return err
+	}
+	return p.Out(t, &d)
+}
+
+// threadArea is what get_thread_area(2) tells of an entry.
+func (t *Task) threadArea(entry int) (abi.UserDesc, error) {
 	if entry < machine.FirstTLS || entry >= machine.FirstTLS+machine.NumTLS {
-		return unix.EINVAL
+		return abi.UserDesc{}, unix.EINVAL
 	}
 	d := t.th.TLS(entry)
 	if d.Empty() {
 		d = abi.UserDesc{Flags: abi.UserDescReadExecOnly | abi.UserDescNotPresent}
 	}
 	d.EntryNumber = uint32(entry)
-	return p.Out(t, &d)
+	return d, nil
 }
 
 // setTLS32 is CLONE_SETTLS: tls is where the parent has a struct user_desc.

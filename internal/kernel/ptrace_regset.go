@@ -45,6 +45,7 @@ var regsets32 = map[uint64]*regset{
 	ntPRXFPReg: &fpregs64,
 	ntXState:   &xstateRegs,
 	nt386IOPrm: &noPorts,
+	nt386TLS:   &tlsRegs,
 }
 
 const userCS64 = 0x33

@@ -154,6 +154,7 @@ var ptraceRequests = map[int]func(*ptraceArgs) (uint64, error){
 	ptraceArchPrctl:      tracedArchPrctl,
 	ptraceGetRseq:        getRseq,
 	ptraceGetThreadArea:  getThreadArea,
+	ptraceSetThreadArea:  setThreadArea,
 	ptraceSeccompFilter: func(a *ptraceArgs) (uint64, error) {
 		n, err := a.t.seccompGetFilter(a.o, a.addr, Addr(a.data))
 		return uint64(n), err
@@ -257,22 +258,6 @@ func tracedArchPrctl(a *ptraceArgs) (uint64, error) {
 		return 0, Ptr[uint64](a.addr).Out(a.t, &r.Gs_base)
 	}
 	return 0, unix.EINVAL
-}
-
-// Entries of the GDT that hold a thread's areas.
-const tlsFirst, tlsLast = 12, 14
-
-// getThreadArea is PTRACE_GET_THREAD_AREA of a thread without any.
-func getThreadArea(a *ptraceArgs) (uint64, error) {
-	i := int32(a.addr)
-	if i < 0 {
-		return 0, unix.EIO
-	}
-	if i < tlsFirst || i > tlsLast {
-		return 0, unix.EINVAL
-	}
-	d := abi.UserDesc{EntryNumber: uint32(i), Flags: abi.UserDescReadExecOnly | abi.UserDescNotPresent}
-	return 0, a.t.CopyOut(a.data, asBytes(&d))
 }
 
 // getRseq is PTRACE_GET_RSEQ_CONFIGURATION: there are no restartable sequences,
