@@ -187,6 +187,14 @@ func Enabled(t testing.TB) {
 	}
 }
 
+// Inside is a command that runs a program inside only, for what has no like outside.
+func Inside(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if state.self {
+		return exec.CommandContext(ctx, name, args...)
+	}
+	return exec.CommandContext(ctx, state.sysemu, append([]string{"run", "--", name}, args...)...)
+}
+
 // Run runs one case both ways and reports every difference.
 func Run(t *testing.T, c Case) {
 	t.Helper()

@@ -140,8 +140,29 @@ func (c *CPU) dispatch(t *Task) {
 	if t.state == running { // gave way
 		t.state = ready
 		t.readySince = c.k.clock.Monotonic()
-		c.ready.push(t)
+		to := t.moveTo
+		t.moveTo = nil
+		if to != nil && to != c && !c.k.closing {
+			c.handOver(t, to)
+		} else {
+			c.ready.push(t)
+		}
 	}
+}
+
+// join has the task run on the CPU of another that it goes back and forth with:
+// two CPUs would wake each other each time, which costs many times what a move
+// does. It stays there for a while even if it has to wait.
+func (t *Task) join(o *Task) {
+	t.movedAt = t.k.clock.Monotonic()
+	if t.cpu != o.cpu {
+		t.moveTo = o.cpu
+	}
+}
+
+// settled reports whether the task is where it is for no reason to stay.
+func (t *Task) settled(now int64) bool {
+	return t.movedAt == 0 || time.Duration(now-t.movedAt) > loyalty
 }
 
 // handOver gives a task in user mode to another CPU. One that was given to this
@@ -163,6 +184,8 @@ const (
 	// patience is how long a task waits before it is moved to an idle CPU:
 	// longer than a fork and wait takes, since moving costs more than that.
 	patience = 2 * time.Millisecond
+	// loyalty is how long it is not moved away from one that it has joined.
+	loyalty = 100 * time.Millisecond
 )
 
 // startTicker begins the time slices; they end when all CPUs are idle.
@@ -220,7 +243,7 @@ func (k *Kernel) tickAll() bool {
 		if to := k.relief(c); to != nil {
 			// The thread must be let go of by its own CPU.
 			if t := c.ready.find(func(t *Task) bool {
-				return t.stack == nil && time.Duration(now-t.readySince) > patience
+				return t.stack == nil && time.Duration(now-t.readySince) > patience && t.settled(now)
 			}); t != nil {
 				c.inbox = append(c.inbox, func() {
 					if t.stack == nil && c.ready.remove(t) {

@@ -34,6 +34,7 @@ func (t *Task) resumeTracee(o *Task, how around, sig uint64) error {
 		return unix.EIO
 	}
 	o.around = o.around&^(aroundTrace|aroundEmulate|aroundStep) | how
+	o.join(t)
 	o.goOn(int(sig))
 	return nil
 }

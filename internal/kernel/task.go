@@ -31,6 +31,8 @@ type Task struct {
 	stack      *kstack
 	nextReady  *Task
 	readySince int64
+	moveTo     *CPU  // where it is to run from its next return to guest code on; nil: here
+	movedAt    int64 // when that was last asked for
 	woken      bool // a wake-up came while it was not asleep
 	sleeping   sleepKind
 	sleepTimer *timer
@@ -139,6 +141,12 @@ func (t *Task) main() {
 				return
 			}
 			t.cpu.resched = k.closing
+		}
+		if to := t.moveTo; to != nil {
+			if to != t.cpu {
+				return // dispatch sees to it
+			}
+			t.moveTo = nil
 		}
 		switch ev := t.runGuest(); ev.Kind {
 		case machine.Syscall:
