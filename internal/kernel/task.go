@@ -33,7 +33,7 @@ type Task struct {
 	readySince int64
 	moveTo     *CPU  // where it is to run from its next return to guest code on; nil: here
 	movedAt    int64 // when that was last asked for
-	woken      bool // a wake-up came while it was not asleep
+	woken      bool  // a wake-up came while it was not asleep
 	sleeping   sleepKind
 	sleepTimer *timer
 	timedOut   bool
