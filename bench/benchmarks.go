@@ -62,7 +62,7 @@ func benchmarks() []benchmark {
 			return []string{"node", "-e", "console.log('hello')"}
 		}),
 	}
-	return list
+	return append(list, tracedBenchmarks()...)
 }
 
 func both(f, g prepare) prepare {

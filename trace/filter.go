@@ -201,6 +201,26 @@ func (f *filter) parseTrace(expr, set string, at int) error {
 	return nil
 }
 
+// attribute reports whether a call of the group of processes is about what they are.
+func attribute(c *abi.Call) bool {
+	for _, p := range []string{"get", "set", "arch_prctl", "prctl", "personality", "kcmp", "ptrace", "unshare"} {
+		if strings.HasPrefix(c.Name, p) && c.Name != "setns" {
+			return true
+		}
+	}
+	return false
+}
+
+// waitsForFiles reports whether a call takes sets of descriptors.
+func waitsForFiles(c *abi.Call) bool {
+	for _, a := range c.Args {
+		if b := a.Kind.Base(); b == abi.PollfdArray || b == abi.FdSetPtr {
+			return true
+		}
+	}
+	return false
+}
+
 // classOf is a class of calls, by its name with or without the %.
 func classOf(name string) func(*abi.Call) bool {
 	percent := strings.HasPrefix(name, "%")
@@ -221,7 +241,10 @@ func classOf(name string) func(*abi.Call) bool {
 	case "file":
 		return group(abi.GroupFile)
 	case "process":
-		return group(abi.GroupProcess)
+		// strace's is about life alone: identity and attributes are not in it.
+		return func(c *abi.Call) bool {
+			return c.Groups()&abi.GroupProcess != 0 && !attribute(c)
+		}
 	case "network", "net":
 		return group(abi.GroupNetwork)
 	case "signal":
@@ -229,7 +252,15 @@ func classOf(name string) func(*abi.Call) bool {
 	case "ipc":
 		return group(abi.GroupIPC)
 	case "desc":
-		return group(abi.GroupDesc)
+		return func(c *abi.Call) bool {
+			switch {
+			case waitsForFiles(c) || strings.HasPrefix(c.Name, "sendfile"):
+				return true
+			case c.Group&abi.GroupNetwork != 0: // sockets are descriptors too; strace leaves them to %network
+				return false
+			}
+			return c.Groups()&abi.GroupDesc != 0
+		}
 	case "memory":
 		return group(abi.GroupMemory)
 	}
@@ -241,7 +272,7 @@ func classOf(name string) func(*abi.Call) bool {
 	statfs, fstatfs := []string{"statfs", "statfs64"}, []string{"fstatfs", "fstatfs64"}
 	switch name {
 	case "%creds":
-		return group(abi.GroupCreds)
+		return func(c *abi.Call) bool { return c.Groups()&abi.GroupCreds != 0 || c.Name == "prctl" }
 	case "%clock":
 		return names("clock_gettime", "clock_settime", "clock_getres", "clock_adjtime", "adjtimex", "gettimeofday", "settimeofday", "time", "stime",
 			"clock_gettime64", "clock_settime64", "clock_getres_time64", "clock_adjtime64")

@@ -3,6 +3,7 @@ package trace
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sysemu/sysemu/abi"
@@ -120,9 +121,13 @@ func (p *printer) fdName(n int) {
 		return
 	}
 	if s := p.nameOf(n); s != "" {
+		s, deleted := strings.CutSuffix(s, " (deleted)")
 		p.c('<')
 		p.b = appendEscaped(p.b, s, "<>\n")
 		p.c('>')
+		if deleted {
+			p.s("(deleted)")
+		}
 	}
 }
 

@@ -519,6 +519,9 @@ func (t *Task) deliver() bool {
 		traced := t.tracee != nil
 		sig := int(i.Signo)
 		if t.condemned.has(sig) {
+			if t.k.observed() {
+				t.observeSignal(SignalDelivered, &i)
+			}
 			t.p.exitGroup(sig)
 			return false
 		}

@@ -469,13 +469,14 @@ static void rest(void) {
 int main(int argc, char **argv) {
 	const char *w = argc > 1 ? argv[1] : "";
 	syscall(SYS_close_range, 3, ~0U, 0); // strace leaves its child a descriptor
-	if (!strcmp(w, "files")) files();
-	if (!strcmp(w, "memory")) memory();
-	if (!strcmp(w, "signals")) signals();
-	if (!strcmp(w, "processes")) processes();
-	if (!strcmp(w, "times")) times_();
-	if (!strcmp(w, "polls")) polls();
-	if (!strcmp(w, "sockets")) sockets();
-	if (!strcmp(w, "rest")) rest();
+	int all = !strcmp(w, "all");
+	if (all || !strcmp(w, "files")) files();
+	if (all || !strcmp(w, "memory")) memory();
+	if (all || !strcmp(w, "signals")) signals();
+	if (all || !strcmp(w, "processes")) processes();
+	if (all || !strcmp(w, "times")) times_();
+	if (all || !strcmp(w, "polls")) polls();
+	if (all || !strcmp(w, "sockets")) sockets();
+	if (all || !strcmp(w, "rest")) rest();
 	return 0;
 }
