@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/hostcan"
 )
 
 // unsafeCalls are calls that are not made with wrong arguments on the host, or that
@@ -25,6 +28,13 @@ cachestat mseal rseq setxattrat getxattrat listxattrat removexattrat rt_tgsigque
 _sysctl create_module get_kernel_syms query_module nfsservctl getpmsg putpmsg afs_syscall tuxcall security epoll_ctl_old epoll_wait_old vserver
 `)
 
+// unsafeCalls386 are those that i386 has in its own way.
+var unsafeCalls386 = strings.Fields(`
+waitpid umount stime nice signal sigaction sigsuspend ssetmask sigreturn socketcall ipc vm86 vm86old mmap2 fcntl64 setgroups32
+clock_settime64 clock_adjtime64 semtimedop_time64 rt_sigtimedwait_time64 futex_time64 mq_timedsend_time64 mq_timedreceive_time64
+io_pgetevents_time64 set_thread_area get_thread_area
+`)
+
 // otherOrder are calls with several things wrong of which Linux finds another
 // one first. All are errors on both sides.
 var otherOrder = strings.Fields(`
@@ -40,8 +50,16 @@ var otherResult = map[string]string{
 }
 
 // Pointers that lead nowhere are EFAULT, or what the host finds wrong first.
-func TestBadPointers(t *testing.T) {
-	bin := buildFuzz(t, "efault", unsafeCalls...)
+func TestBadPointers(t *testing.T) { badPointers(t, abi.AMD64, unsafeCalls) }
+
+// The same by int $0x80, which has pointers of 32 bits.
+func TestBadPointersI386(t *testing.T) {
+	hostcan.Need(t, hostcan.Int80)
+	badPointers(t, abi.I386, append(unsafeCalls, unsafeCalls386...))
+}
+
+func badPointers(t *testing.T, arch abi.Arch, skip []string) {
+	bin := buildFuzz(t, arch, "efault", skip...)
 	want, err := exec.Command(bin).Output()
 	if err != nil {
 		t.Fatal(err)

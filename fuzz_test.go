@@ -15,8 +15,9 @@ import (
 	"github.com/sysemu/sysemu/abi"
 )
 
-// callTable writes package abi's list as C: what testdata/fuzz.c includes.
-func callTable(skip ...string) string {
+// callTable writes an architecture's calls, of package abi's list, as C: what
+// testdata/fuzz.c includes.
+func callTable(arch abi.Arch, skip ...string) string {
 	var values, calls strings.Builder
 	left := map[string]bool{}
 	for _, s := range skip {
@@ -25,11 +26,12 @@ func callTable(skip ...string) string {
 	tables := map[abi.Kind]string{}
 	calls.WriteString("static const struct call calls[] = {\n")
 	for _, c := range abi.Calls {
-		if c.AMD64 < 0 || left[c.Name] {
+		args := c.ArgsOn(arch)
+		if c.Number(arch) < 0 || left[c.Name] {
 			continue
 		}
-		fmt.Fprintf(&calls, "\t{%d, %q, %d, {", c.AMD64, c.Name, len(c.Args))
-		for _, a := range c.Args {
+		fmt.Fprintf(&calls, "\t{%d, %q, %d, {", c.Number(arch), c.Name, len(args))
+		for _, a := range args {
 			kind, n, table, flags := 'i', 0, "0", 0
 			switch b := a.Kind.Base(); {
 			case b == abi.FD || b == abi.DirFD:
@@ -70,11 +72,36 @@ func callTable(skip ...string) string {
 		calls.WriteString("}},\n")
 	}
 	calls.WriteString("\t{1000, \"none\", 0}\n};\n")
-	return values.String() + calls.String()
+	how := callAMD64
+	if arch == abi.I386 {
+		how = callI386
+	}
+	return values.String() + calls.String() + how
 }
 
+// How a call is made, and with which flag of mmap memory is had that it can
+// reach.
+const (
+	callAMD64 = `
+#define LOW 0
+#define make_call syscall
+`
+	callI386 = `
+#define LOW MAP_32BIT
+static long make_call(long nr, long a, long b, long c, long d, long e, long f) {
+	register long r13 asm("r13") = f;
+	long r;
+	asm volatile("mov %%rbp, %%r12; mov %%r13, %%rbp; int $0x80; mov %%r12, %%rbp"
+		: "=a"(r) : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), "r"(r13)
+		: "memory", "cc", "r8", "r9", "r10", "r11", "r12");
+	if ((unsigned long)r > -4096ul) { errno = -r; return -1; }
+	return r;
+}
+`
+)
+
 // buildFuzz compiles a program of testdata with the table of calls.
-func buildFuzz(t testing.TB, name string, skip ...string) string {
+func buildFuzz(t testing.TB, arch abi.Arch, name string, skip ...string) string {
 	t.Helper()
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
@@ -83,7 +110,7 @@ func buildFuzz(t testing.TB, name string, skip ...string) string {
 	dir := t.TempDir()
 	os.Chmod(filepath.Dir(dir), 0o755)
 	os.Chmod(dir, 0o755)
-	if err := os.WriteFile(filepath.Join(dir, "calls.h"), []byte(callTable(skip...)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "calls.h"), []byte(callTable(arch, skip...)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, name)
@@ -98,9 +125,14 @@ func buildFuzz(t testing.TB, name string, skip ...string) string {
 // mapped and allocated stays within bounds, and the machine closes.
 //
 // SYSEMU_FUZZ=N tries N seeds; SYSEMU_FUZZ_SEED=S begins at S, and tries just that one when N is not given.
-func TestFuzzCalls(t *testing.T) {
-	bin := buildFuzz(t, "fuzz", "exit", "exit_group", "pause")
-	seeds, first := 60, 0
+func TestFuzzCalls(t *testing.T) { fuzzCalls(t, abi.AMD64, 60) }
+
+// The same through the gate to the i386 table.
+func TestFuzzCallsI386(t *testing.T) { fuzzCalls(t, abi.I386, 20) }
+
+func fuzzCalls(t *testing.T, arch abi.Arch, seeds int) {
+	bin := buildFuzz(t, arch, "fuzz", "exit", "exit_group", "pause")
+	first := 0
 	if n, err := strconv.Atoi(os.Getenv("SYSEMU_FUZZ")); err == nil {
 		seeds = n
 	} else if testing.Short() {

@@ -20,8 +20,8 @@ struct call { int nr; const char *name; int nargs; struct arg args[6]; };
 #include "calls.h"
 
 int main(void) {
-	char *none = mmap(0, 65536, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *edge = mmap(0, 8192, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *none = mmap(0, 65536, 0, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
+	char *edge = mmap(0, 8192, 3, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
 	munmap(edge + 4096, 4096);
 	struct { const char *name; uint64_t at; } bad[] = {
 		{"unmapped", 0x1000}, {"protected", (uintptr_t)none}, {"end of mapping", (uintptr_t)edge + 4095},
@@ -53,7 +53,7 @@ int main(void) {
 						default: a[j] = strstr(c->args[j].values ? "" : c->name, "sig") ? 8 : 1;
 						}
 					errno = 0;
-					long r = syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+					long r = make_call(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 					printf("%s %s %d: %s\n", c->name, bad[v].name, f, r == -1 ? strerrorname_np(errno) ? strerrorname_np(errno) : "?" : "done");
 					_exit(0);
 				}

@@ -141,12 +141,12 @@ static void add(int f) { if (f >= 0 && nfds < (int)LEN(fds)) fds[nfds++] = f; }
 
 static void furnish(void) {
 	int p[2];
-	rw = mmap(0, SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ro = mmap(0, SIZE, 1, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	none = mmap(0, SIZE, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	edge = mmap(0, 2 * SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	rw = mmap(0, SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
+	ro = mmap(0, SIZE, 1, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
+	none = mmap(0, SIZE, 0, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
+	edge = mmap(0, 2 * SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
 	munmap(edge + SIZE, SIZE);
-	gone = mmap(0, SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	gone = mmap(0, SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS | LOW, -1, 0);
 	munmap(gone, SIZE);
 	mkdir("/tmp/fuzz", 0777);
 	mkdir("/tmp/fuzz/dir", 0777);
@@ -191,7 +191,7 @@ static void some_calls(int n, int only, int verbose) {
 		uint64_t a[6] = {0};
 		for (int j = 0; j < 6; j++) a[j] = j < c->nargs ? argument(&c->args[j]) : number();
 		if (verbose) dprintf(2, "%d: %s(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx)\n", self, c->name, a[0], a[1], a[2], a[3], a[4], a[5]);
-		long r = syscall(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		long r = make_call(c->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		if (verbose) dprintf(2, "%d: = %ld %s\n", self, r, r == -1 ? strerrorname_np(errno) : "");
 	}
 }
