@@ -40,7 +40,7 @@ var shared386 = func() map[string][]string {
 		alarm timer_getoverrun timer_delete
 
 		socket socketpair bind connect listen accept4 getsockname getpeername shutdown sendto recvfrom
-		semget msgget shmget shmat
+		semget msgget shmget
 
 		iopl ioperm bpf perf_event_open userfaultfd init_module finit_module delete_module kexec_load process_madvise
 	`) {

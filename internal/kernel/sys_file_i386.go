@@ -42,7 +42,7 @@ func init() {
 		"openat": r4(sysOpenat32),
 		"umount": e1(func(t *Task, name Str) error { return sysUmount2(t, name, 0) }),
 
-		"fcntl":   r3(sysFcntl32),
+		"fcntl":   r3(sysFcntl64),
 		"fcntl64": r3(sysFcntl64),
 
 		"lseek":           long(1, r3(sysLseek)),
@@ -95,16 +95,8 @@ func sysOpenat32(t *Task, dir FD, name Str, flags int32, mode uint32) (int, erro
 	return t.open(dir, name, int(flags)&knownOpen, mode, 0)
 }
 
-// sysFcntl32 is fcntl, which has the locks of 32-bit offsets only; fcntl64 has
-// both, by other numbers.
-func sysFcntl32(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
-	switch cmd {
-	case abi.F_GETLK64x32, abi.F_SETLK64x32, abi.F_SETLKW64x32, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
-		return 0, unix.EINVAL
-	}
-	return sysFcntl64(t, fd, cmd, arg)
-}
-
+// sysFcntl64 has the locks of either size, by numbers of their own. Beside a
+// 64-bit kernel fcntl has them too.
 func sysFcntl64(t *Task, fd FD, cmd int32, arg uint64) (uint64, error) {
 	switch cmd {
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW:

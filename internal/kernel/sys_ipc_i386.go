@@ -30,6 +30,7 @@ var (
 
 func init() {
 	addFamily386(calls{
+		"shmat":             r3(sysShmat32),
 		"semctl":            r4(ipc64.semctl),
 		"msgctl":            r3(ipc64.msgctl),
 		"shmctl":            r3(ipc64.shmctl),
@@ -46,6 +47,10 @@ func structsOf(cmd int32) *ipcStructs {
 		return &ipc64
 	}
 	return &ipcOld
+}
+
+func sysShmat32(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
+	return t.shmat(id, addr, flags, t.low())
 }
 
 // sysIpc: the upper half of the call's number is a version.
@@ -94,7 +99,7 @@ func sysIpc(t *Task, call uint32, first int32, second, third uint32, ptr Addr, f
 		if version == 1 {
 			return 0, unix.EINVAL
 		}
-		at, err := sysShmat(t, first, ptr, cmd)
+		at, err := sysShmat32(t, first, ptr, cmd)
 		if err != nil {
 			return 0, err
 		}

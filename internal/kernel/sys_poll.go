@@ -158,6 +158,16 @@ func sysPpoll[T timespecs](t *Task, p Ptr[pollFD], n uint32, timeout Ptr[T], set
 	return got, err
 }
 
+// tableSize is how large Linux's table is for n descriptors: select looks at
+// what is in it, open or not.
+func tableSize(n int) int {
+	size := 64
+	for size < n {
+		size = max(256, 2*size)
+	}
+	return size
+}
+
 // fdSet is a bit map of descriptors.
 type fdSet []byte
 
@@ -169,7 +179,7 @@ func selectFDs[W words](t *Task, n int32, in, out, exc Ptr[W], deadline int64) (
 	if n < 0 {
 		return 0, unix.EINVAL
 	}
-	n = int32(min(int(n), t.files.Len()))
+	n = int32(min(int(n), tableSize(t.files.Len())))
 	word := int(unsafe.Sizeof(W(0)))
 	size := (int(n) + 8*word - 1) / (8 * word) * word
 	var sets [3]fdSet

@@ -43,7 +43,7 @@ func init() {
 		"sigprocmask": e3(sysSigprocmask),
 		"sigpending":  e1(func(t *Task, set Addr) error { return sysRtSigpending(t, set, 4) }),
 		"sigsuspend":  e3(sysSigsuspend),
-		"sgetmask":    r0(func(t *Task) (uint32, error) { return uint32(t.sigmask), nil }),
+		"sgetmask":    r0(func(t *Task) (uint64, error) { return uint64(t.sigmask), nil }),
 		"ssetmask":    r1(sysSsetmask),
 
 		"getrlimit":   e2(sysGetrlimit[abi.OldRlimit32]),
@@ -90,8 +90,8 @@ func sysSigsuspend(t *Task, _, _ int32, mask uint32) error {
 	return t.sleepForSignal()
 }
 
-func sysSsetmask(t *Task, mask uint32) (uint32, error) {
-	was := uint32(t.sigmask)
+func sysSsetmask(t *Task, mask uint32) (int32, error) {
+	was := int32(t.sigmask)
 	t.setMask(sigset(mask))
 	return was, nil
 }

@@ -26,7 +26,12 @@ func sysShmget(t *Task, key int32, size uint64, flags int32) (int, error) {
 }
 
 func sysShmat(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
-	at, how := uint64(addr), 0
+	return t.shmat(id, addr, flags, 0)
+}
+
+// shmat maps a segment; how are flags of mmap.
+func (t *Task) shmat(id int32, addr Addr, flags, how int32) (Addr, error) {
+	at := uint64(addr)
 	if at != 0 {
 		if at%mm.PageSize != 0 {
 			if flags&unix.SHM_RND == 0 {
@@ -37,9 +42,9 @@ func sysShmat(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
 				return 0, unix.EINVAL
 			}
 		}
-		how = unix.MAP_FIXED_NOREPLACE
+		how |= unix.MAP_FIXED_NOREPLACE
 		if flags&abi.SHM_REMAP != 0 {
-			how = unix.MAP_FIXED
+			how = how&^unix.MAP_FIXED_NOREPLACE | unix.MAP_FIXED
 		}
 	} else if flags&abi.SHM_REMAP != 0 {
 		return 0, unix.EINVAL
@@ -56,7 +61,7 @@ func sysShmat(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
 	if flags&abi.SHM_EXEC != 0 {
 		prot |= unix.PROT_EXEC
 	}
-	a, err := t.space().Map(t, t.th, at, f.Impl.(mm.Attacher).Size(), prot, unix.MAP_SHARED|how, f, 0)
+	a, err := t.space().Map(t, t.th, at, f.Impl.(mm.Attacher).Size(), prot, unix.MAP_SHARED|int(how), f, 0)
 	if err == unix.EEXIST {
 		err = unix.EINVAL
 	}

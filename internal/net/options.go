@@ -85,7 +85,7 @@ func (s *sock) setOption(ctx Context, name int, v []byte) error {
 		o.oobinline = n != 0
 	case unix.SO_DONTROUTE:
 		o.dontroute = n != 0
-	case unix.SO_TIMESTAMP, unix.SO_TIMESTAMPNS:
+	case unix.SO_TIMESTAMP, unix.SO_TIMESTAMPNS, unix.SO_TIMESTAMP_NEW, unix.SO_TIMESTAMPNS_NEW:
 		o.timestamp = 0
 		if n != 0 {
 			o.timestamp = name
@@ -116,10 +116,10 @@ func (s *sock) setOption(ctx Context, name int, v []byte) error {
 			n = math.MaxInt32
 		}
 		o.rcvlowat = max(int(n), 1)
-	case unix.SO_SNDTIMEO:
+	case unix.SO_SNDTIMEO, unix.SO_SNDTIMEO_NEW:
 		o.sndtimeo, err = timeout(v)
 		return err
-	case unix.SO_RCVTIMEO:
+	case unix.SO_RCVTIMEO, unix.SO_RCVTIMEO_NEW:
 		o.rcvtimeo, err = timeout(v)
 		return err
 	case unix.SO_LINGER:
@@ -178,7 +178,7 @@ func (s *sock) option(name int) ([]byte, error) {
 		return boolBytes(o.oobinline), nil
 	case unix.SO_DONTROUTE:
 		return boolBytes(o.dontroute), nil
-	case unix.SO_TIMESTAMP, unix.SO_TIMESTAMPNS:
+	case unix.SO_TIMESTAMP, unix.SO_TIMESTAMPNS, unix.SO_TIMESTAMP_NEW, unix.SO_TIMESTAMPNS_NEW:
 		return boolBytes(o.timestamp == name), nil
 	case unix.SO_SNDBUF:
 		return intBytes(o.sndbuf), nil
@@ -188,9 +188,9 @@ func (s *sock) option(name int) ([]byte, error) {
 		return intBytes(o.rcvlowat), nil
 	case unix.SO_SNDLOWAT:
 		return intBytes(1), nil
-	case unix.SO_SNDTIMEO:
+	case unix.SO_SNDTIMEO, unix.SO_SNDTIMEO_NEW:
 		return timeval(o.sndtimeo), nil
-	case unix.SO_RCVTIMEO:
+	case unix.SO_RCVTIMEO, unix.SO_RCVTIMEO_NEW:
 		return timeval(o.rcvtimeo), nil
 	case unix.SO_LINGER:
 		return append(boolBytes(o.linger), intBytes(int(o.lingerTime))...), nil

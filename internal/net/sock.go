@@ -402,7 +402,7 @@ func (s *sock) stamp(ctx vfs.Context, m *Message) {
 	switch s.opt.timestamp {
 	case 0:
 		return
-	case unix.SO_TIMESTAMP:
+	case unix.SO_TIMESTAMP, unix.SO_TIMESTAMP_NEW:
 		frac /= 1e3
 	}
 	b := binary.NativeEndian.AppendUint64(nil, uint64(sec))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sysemu/sysemu/internal/compare"
+	"github.com/sysemu/sysemu/internal/hostcan"
 )
 
 func TestMain(m *testing.M) { compare.Main(m) }
@@ -36,6 +37,7 @@ func guests(t *testing.T, pattern string, flags ...string) {
 		name := strings.TrimSuffix(filepath.Base(src), ".c")
 		t.Run(name, func(t *testing.T) {
 			bin := filepath.Join(dir, name)
+			hostcan.Need(t, needs(t, src)...)
 			flags, err := runFlags(src)
 			if err != nil {
 				t.Fatal(err)
@@ -58,16 +60,36 @@ func guests(t *testing.T, pattern string, flags ...string) {
 	}
 }
 
+// needs are what a program asks of the host, by a line that begins "// needs: ".
+func needs(t *testing.T, src string) (list []*hostcan.Facility) {
+	words, err := directive(src, "needs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range words {
+		switch w {
+		case "int80":
+			list = append(list, hostcan.Int80)
+		default:
+			t.Fatalf("%s needs %q", src, w)
+		}
+	}
+	return list
+}
+
 // runFlags are the flags for sysemu run that a program asks for, by a line
 // that begins "// sysemu run: ".
-func runFlags(src string) ([]string, error) {
+func runFlags(src string) ([]string, error) { return directive(src, "sysemu run") }
+
+// directive is what stands behind "// name: " in a program.
+func directive(src, name string) ([]string, error) {
 	text, err := os.ReadFile(src)
 	if err != nil {
 		return nil, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if flags, ok := strings.CutPrefix(line, "// sysemu run: "); ok {
-			return strings.Fields(flags), nil
+		if words, ok := strings.CutPrefix(line, "// "+name+": "); ok {
+			return strings.Fields(words), nil
 		}
 	}
 	return nil, nil

@@ -174,7 +174,15 @@ func (fs *FS) Unmounted() {
 // An inode number of the overlay is the layer's own with a number for the
 // device above it, so that a file keeps it however often it is forgotten and
 // found again. The first lower layer's own device has 0.
-const inoBits = 48
+//
+// Numbers that need no more than 32 bits are what 32-bit programs can be told:
+// small ones of other devices are put into the upper half of those, where few
+// of the first device's are.
+const (
+	inoBits   = 48
+	smallBits = 27
+	smallBase = 1 << 31
+)
 
 func (fs *FS) inode(layer int, dev, ino uint64) uint64 {
 	key := device{layer, dev}
@@ -184,7 +192,11 @@ func (fs *FS) inode(layer int, dev, ino uint64) uint64 {
 		fs.devs[key] = n
 	}
 	const numbers = 1<<(63-inoBits) - 1 // the last one is for the odd
-	if ino < 1<<inoBits && n < numbers {
+	switch {
+	case n > 0 && n <= smallBase>>smallBits && ino < 1<<smallBits:
+		return smallBase + (n-1)<<smallBits + ino
+	case n == 0 && ino >= smallBase && ino < 2*smallBase:
+	case ino < 1<<inoBits && n < numbers:
 		return n<<inoBits | ino
 	}
 	odd := oddIno{n, ino}
