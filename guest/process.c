@@ -650,3 +650,24 @@ TEST(robust_pipe_of_generations)
 	read(p[0], b, 4);
 	say("%s", b);
 }
+
+// A memfd that is open for writing can be executed, an opened file cannot.
+TEST(exec_of_what_is_written)
+{
+	const char *names[] = {"memfd", "memfd opened again", "file"};
+	for (int i = 0; i < 3; i++) {
+		int fd = must(i < 2 ? memfd_create("program", 0) : open("/tmp", O_TMPFILE | O_RDWR, 0700));
+		int in = must(open("/bin/true", O_RDONLY));
+		char b[65536];
+		ssize_t n;
+		while ((n = must(read(in, b, sizeof b))) > 0)
+			must(write(fd, b, n));
+		if (i == 1) {
+			sprintf(b, "/proc/self/fd/%d", fd);
+			must(open(b, O_RDWR));
+		}
+		reap(names[i], CHILD(char *argv[] = {"true", NULL}; R(fexecve(fd, argv, argv + 1));
+				     _exit(3)));
+		close(fd);
+	}
+}

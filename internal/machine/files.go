@@ -129,8 +129,8 @@ func (c *CPU) receive(fd int) (int, error) {
 
 // receiveOne receives the first descriptor in the socket, and its number.
 func (c *CPU) receiveOne() (fd int, number uint64, err error) {
+	base := stubRecvAddr
 	const (
-		base    = stubRecvAddr
 		iov     = 64
 		data    = 80
 		control = 128

@@ -120,7 +120,7 @@ func (t *Thread) runList(ops []Op) (int, error) {
 		c.list[i].nr, c.list[i].args = op.Nr, op.Args
 	}
 	c.list[len(ops)].nr = ^uint64(0)
-	base := uint64(stubListAddr + c.id*pageSize)
+	base := stubListAddr + uint64(c.id)*pageSize
 	r := Regs{Rip: stubCodeAddr + offList, R15: base, Cs: 0x33, Ss: 0x2b, Eflags: 0x202, Orig_rax: ^uint64(0), Fs_base: t.regs.Fs_base, Gs_base: t.regs.Gs_base}
 	if err := t.inject(&r); err != nil {
 		return 0, err

@@ -225,7 +225,12 @@ func (m *Machine) furnish(c *CPU, z *Thread) error {
 	}
 	const way = 0x20000000
 	for _, p := range pieces {
-		do(unix.SYS_MREMAP, p.from, p.size, p.size, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, way+p.off)
+		if _, err := z.call(unix.SYS_MREMAP, p.from, p.size, p.size, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, way+p.off); err != nil {
+			// Where this process is itself a guest, it stays where it is: guests
+			// of ours make system calls instead.
+			pieces, m.vdso, m.vdsoHi = nil, 0, 0
+			break
+		}
 	}
 	// fd 1 is the stub's code, fd 2 the lists: see startZygote.
 	do(unix.SYS_MMAP, stubCodeAddr, pageSize, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_SHARED|fixed, 1, 0)

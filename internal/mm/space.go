@@ -20,9 +20,9 @@ const PageSize = 4096
 
 // Top is the end of the addresses any guest may map, a Space has its own;
 // Bottom the lowest.
-const (
+var (
 	Top    = machine.UserTop
-	Bottom = machine.UserBottom
+	Bottom = uint64(machine.UserBottom)
 	// ReadTop is the end of what a guest may read: the vDSO is above Top.
 	ReadTop = machine.HostTop
 )
