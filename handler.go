@@ -11,7 +11,8 @@ import (
 //
 // A handler runs on the virtual CPU of the program that calls: what blocks in
 // it stops that CPU. It must not call runtime.LockOSThread or runtime.Goexit.
-// A handler that panics ends the calling program, not this one.
+// A handler that panics ends the calling program, not this one. What holds for
+// native programs is said at [Native].
 type Handler interface {
 	ServeCall(c *Call) (uint64, error)
 }
@@ -42,9 +43,30 @@ func Only(mw Middleware, names ...string) Middleware {
 	}
 }
 
-// Call is a system call that a program has made.
+// Call is a system call that a program has made, in a machine or natively.
 type Call struct {
-	c *kernel.Call
+	c       *kernel.Call // number and arguments
+	program program
+}
+
+// program is who has made a call: *native.Call, or inMachine.
+type program interface {
+	PID() int
+	TID() int
+	ReadMem(addr uint64, p []byte) error
+	WriteMem(addr uint64, p []byte) error
+}
+
+// inMachine is a program in a machine.
+type inMachine struct{ c *kernel.Call }
+
+func (m inMachine) PID() int { return m.c.Task.PID() }
+func (m inMachine) TID() int { return m.c.Task.TID() }
+func (m inMachine) ReadMem(addr uint64, p []byte) error {
+	return m.c.Locked(func(t *kernel.Task) error { return t.CopyIn(addr, p) })
+}
+func (m inMachine) WriteMem(addr uint64, p []byte) error {
+	return m.c.Locked(func(t *kernel.Task) error { return t.CopyOut(addr, p) })
 }
 
 // Name is the call's name without prefix, as in the man pages; "syscall_N"
@@ -57,10 +79,10 @@ func (c *Call) Number() int { return c.c.Nr }
 // Arch says which table the number belongs to.
 func (c *Call) Arch() abi.Arch { return c.c.Arch }
 
-// PID and TID are the process and thread that call, as programs inside number
-// them.
-func (c *Call) PID() int { return c.c.Task.PID() }
-func (c *Call) TID() int { return c.c.Task.TID() }
+// PID and TID are the process and thread that call, as programs inside the
+// machine number them, or, of a native program, the host.
+func (c *Call) PID() int { return c.program.PID() }
+func (c *Call) TID() int { return c.program.TID() }
 
 // Arg returns argument i, 0 to 5, as it was in its register.
 func (c *Call) Arg(i int) uint64 { return c.c.Args[i] }
@@ -70,28 +92,31 @@ func (c *Call) SetArg(i int, v uint64) { c.c.Args[i] = v }
 
 // ReadMem fills p from the program's memory at addr. EFAULT if it cannot be
 // read.
-func (c *Call) ReadMem(addr uint64, p []byte) error {
-	return c.c.Locked(func(t *kernel.Task) error { return t.CopyIn(addr, p) })
-}
+func (c *Call) ReadMem(addr uint64, p []byte) error { return c.program.ReadMem(addr, p) }
 
 // WriteMem writes p to the program's memory at addr. EFAULT if it cannot be
 // written.
-func (c *Call) WriteMem(addr uint64, p []byte) error {
-	return c.c.Locked(func(t *kernel.Task) error { return t.CopyOut(addr, p) })
-}
+func (c *Call) WriteMem(addr uint64, p []byte) error { return c.program.WriteMem(addr, p) }
 
 // String shows the call with its arguments in hexadecimal.
 func (c *Call) String() string { return c.c.String() }
 
-// wrap makes a kernel's handler of middleware around its own.
-func wrap(inner kernel.Handler, mw []Middleware) kernel.Handler {
-	var h Handler = HandlerFunc(func(c *Call) (uint64, error) { return inner.ServeCall(c.c) })
+// layers puts middleware around a handler, the first outermost.
+func layers(h Handler, mw []Middleware) Handler {
 	for i := len(mw) - 1; i >= 0; i-- {
 		h = mw[i](h)
 	}
-	return outer{h}
+	return h
+}
+
+// wrap makes a kernel's handler of middleware around its own.
+func wrap(inner kernel.Handler, mw []Middleware) kernel.Handler {
+	own := HandlerFunc(func(c *Call) (uint64, error) { return inner.ServeCall(c.c) })
+	return outer{layers(own, mw)}
 }
 
 type outer struct{ h Handler }
 
-func (o outer) ServeCall(c *kernel.Call) (uint64, error) { return o.h.ServeCall(&Call{c}) }
+func (o outer) ServeCall(c *kernel.Call) (uint64, error) {
+	return o.h.ServeCall(&Call{c, inMachine{c}})
+}

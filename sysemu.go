@@ -65,6 +65,7 @@ type options struct {
 	files      *tmpfs.Budget
 	rule       ptrace.Rule
 	mode       Mode
+	off        bool
 }
 
 type mount struct {

@@ -242,3 +242,7 @@ func (t *Tracee) memory(req Request, plain, force func(int, uint64, []byte) (int
 	}
 	return done, nil
 }
+
+// Stopped tells whether the tracee is stopped, so far as its reports tell: it
+// has reported a stop, and was not resumed.
+func (t *Tracee) Stopped() bool { return t.stopped }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -75,6 +76,9 @@ func (tr *Tracer) SetMode(m Mode) { tr.mode = m }
 
 // Tracee returns the tracee with that thread id, nil if there is none.
 func (tr *Tracer) Tracee(pid int) *Tracee { return tr.tracees[pid] }
+
+// Tracees returns all of them, in no order.
+func (tr *Tracer) Tracees() []*Tracee { return slices.Collect(maps.Values(tr.tracees)) }
 
 // Seize attaches to thread pid, which goes on running; [Tracee.Interrupt] stops
 // it. Errors are those of the function [Seize].

@@ -1,0 +1,347 @@
+package native
+
+import (
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/ptrace"
+	"golang.org/x/sys/unix"
+)
+
+// thread is a tracee.
+type thread struct {
+	s    *Session
+	tee  *ptrace.Tracee
+	tgid int            // its process; 0: not known yet
+	req  ptrace.Request // what it was last resumed by
+	call *Call          // that the host runs for a handler, or is about to
+
+	answered    bool // the last call was, by a handler
+	interrupted bool // it is to stop for us, and has not
+	trap        bool // the stop after that is due
+	listening   bool // in a group-stop
+	stepped     bool // the trap of a step is due
+
+	born *Call // it was made by this call, whose arguments are in its registers
+}
+
+// Step is an instruction that a thread has executed.
+type Step struct {
+	TID  int
+	Regs ptrace.Regs // after it
+}
+
+// next is what a thread is to be resumed by.
+func (s *Session) next(t *thread) ptrace.Request {
+	switch {
+	case t.call != nil:
+		return ptrace.Syscall
+	case s.ending:
+		return ptrace.Cont
+	case s.step != nil:
+		return ptrace.SysemuSingleStep
+	case s.handler == nil || s.off.Load():
+		return ptrace.Cont
+	case t.answered && s.mode.Load() > 0:
+		return ptrace.Sysemu
+	}
+	return ptrace.Syscall
+}
+
+func (s *Session) resume(t *thread, sig unix.Signal) {
+	if s.ending && t.stepped {
+		// Detach knows how to get rid of the trap.
+		if t.tee.Detach(sig) == nil {
+			delete(s.threads, t.tee.PID())
+			return
+		}
+	}
+	req := s.next(t)
+	if t.tee.Resume(req, sig) != nil {
+		return // it is dying, and reports that
+	}
+	t.req = req
+	if req == ptrace.SysemuSingleStep {
+		t.stepped = true
+	}
+	if tracerModes[s.mode.Load()] < s.tr.Mode() {
+		s.lowered()
+	}
+}
+
+// stopped deals with what a thread has reported, and resumes it.
+func (s *Session) stopped(t *thread, stop ptrace.Stop) {
+	t.interrupted = false
+	switch stop := stop.(type) {
+	case ptrace.SyscallEnter:
+		s.entered(t, stop)
+	case ptrace.SyscallExit:
+		s.exited(t, stop)
+	case ptrace.SignalDelivery:
+		s.signaled(t, stop)
+	case ptrace.GroupStop:
+		t.listening = t.tee.Listen() == nil
+	case ptrace.Event:
+		s.event(t, stop)
+	case ptrace.Exited:
+		s.gone(t, unix.WaitStatus(stop.Code<<8))
+	case ptrace.Signaled:
+		ws := unix.WaitStatus(stop.Signal)
+		if stop.CoreDump {
+			ws |= 0x80
+		}
+		s.gone(t, ws)
+	}
+	s.noteStopped()
+}
+
+func (s *Session) gone(t *thread, ws unix.WaitStatus) {
+	t.abandon(unix.ESRCH)
+	delete(s.threads, t.tee.PID())
+	if t.tee.PID() == s.first {
+		s.status, s.ended, s.ending = ws, true, true
+	}
+}
+
+// abandon ends the handler of the call in progress, whatever it may want.
+func (t *thread) abandon(err error) {
+	c := t.call
+	t.call = nil
+	if c != nil && c.co != nil {
+		c.fail = err
+		c.run()
+	}
+}
+
+// entered serves a call.
+func (s *Session) entered(t *thread, e ptrace.SyscallEnter) {
+	skipped := t.req != ptrace.Syscall
+	t.stepped = false
+	if c := t.call; c != nil {
+		if c.again && !s.ending && e.Nr == c.Nr && e.IP == c.regs.Rip && e.SP == c.regs.Rsp {
+			c.again, c.at = false, atEntry
+			c.push()
+			s.resume(t, 0)
+			return
+		}
+		t.abandon(interrupted{})
+	}
+	c := &Call{t: t, given: e.Args}
+	c.Arch, c.Nr, c.Args = e.Arch, e.Nr, e.Args
+	if t.tee.GetRegs(&c.regs) != nil {
+		s.resume(t, 0)
+		return
+	}
+	if skipped {
+		// First of all, make it one that will be executed.
+		c.at = atStart
+		s.rewind(t, c)
+		if s.step != nil {
+			s.step(Step{t.tee.PID(), c.regs})
+		}
+	}
+	if s.ending || s.handler == nil || s.off.Load() {
+		t.answered = false
+		if skipped && !s.ending && s.step != nil {
+			t.call, c.again = c, true // not to be stepped onto again
+		}
+		s.resume(t, 0)
+		return
+	}
+	s.proceed(t, c, c.run())
+}
+
+// rewind sets a thread back before the instruction of its call.
+func (s *Session) rewind(t *thread, c *Call) {
+	r := c.regs
+	r.Rip -= 2
+	r.Rax = r.Orig_rax
+	t.tee.SetRegs(&r)
+}
+
+// proceed goes on when the handler has ended, or wants the host to run the call.
+func (s *Session) proceed(t *thread, c *Call, ended bool) {
+	switch {
+	case ended:
+		t.call = nil
+		s.answer(t, c)
+	case c.at == atEntry:
+		t.call = c
+		c.push()
+	case c.at == atExit: // for the second time
+		t.call, c.again = c, true
+		s.rewind(t, c)
+		c.at = atStart
+	default:
+		t.call, c.again = c, true
+	}
+	s.resume(t, 0)
+}
+
+// answer gives the program what the handler has returned: number and result by
+// one request, so that the call is either still to be executed or answered.
+func (s *Session) answer(t *thread, c *Call) {
+	v := c.outcome()
+	if c.Arch == abi.I386 {
+		v = int64(int32(v))
+	}
+	if c.at == atExit {
+		t.answered = false
+		_, undecided := c.err.(interrupted)
+		if undecided && restarts(c.raw) || c.same(v, c.raw) || c.execed || c.Name() == "rt_sigreturn" || c.Name() == "sigreturn" {
+			return
+		}
+		var r ptrace.Regs
+		if t.tee.GetRegs(&r) == nil {
+			r.Rax, r.Orig_rax = uint64(v), ^uint64(0)
+			t.tee.SetRegs(&r)
+		}
+		return
+	}
+	t.answered = !c.ran
+	r := c.regs
+	r.Rax, r.Orig_rax = uint64(v), ^uint64(0)
+	t.tee.SetRegs(&r)
+}
+
+// exited takes the result of a call that the host has run.
+func (s *Session) exited(t *thread, x ptrace.SyscallExit) {
+	c := t.call
+	if c == nil || c.again { // that of an answered one
+		s.resume(t, 0)
+		return
+	}
+	c.at, c.ran, c.raw = atExit, true, x.Ret
+	var r ptrace.Regs
+	if c.pushed && t.tee.GetRegs(&r) == nil && c.restore(&r) {
+		t.tee.SetRegs(&r)
+	}
+	c.pushed = false
+	if c.co == nil { // nobody's
+		t.call = nil
+		s.resume(t, 0)
+		return
+	}
+	s.proceed(t, c, c.run())
+}
+
+// signaled delivers a signal.
+func (s *Session) signaled(t *thread, d ptrace.SignalDelivery) {
+	if t.stepped && d.Signal == unix.SIGTRAP && (d.Info.Code() == ptrace.TrapTrace || d.Info.Code() == ptrace.TrapBrkpt) {
+		t.stepped = false
+		if s.step != nil {
+			step := Step{TID: t.tee.PID()}
+			if t.tee.GetRegs(&step.Regs) == nil {
+				s.step(step)
+			}
+		}
+		s.resume(t, 0)
+		return
+	}
+	if c := t.call; c != nil && c.again {
+		// The thread is before the instruction of the call, and will come
+		// back to it after the signal: that is another call to the handler.
+		t.abandon(interrupted{})
+		if c.ran {
+			s.answer(t, c) // unless it has been made once
+		}
+	}
+	s.resume(t, unix.Signal(d.Signal))
+}
+
+func (s *Session) event(t *thread, e ptrace.Event) {
+	switch e.Kind {
+	case ptrace.EventFork, ptrace.EventVFork, ptrace.EventClone:
+		if c := t.call; c != nil && c.pushed {
+			if tee := s.tr.Tracee(e.Child()); tee != nil {
+				child := s.thread(tee)
+				child.born = c
+				child.unborn()
+			}
+		}
+	case ptrace.EventExec:
+		if former := int(e.Message); former != t.tee.PID() {
+			t.abandon(unix.ESRCH)
+			if f := s.threads[former]; f != nil {
+				t.call, t.req = f.call, f.req
+				if t.call != nil {
+					t.call.t = t
+				}
+				delete(s.threads, former)
+			}
+		}
+		t.tgid, t.stepped = 0, false
+		if t.call != nil {
+			t.call.execed, t.call.pushed = true, false
+		}
+	case ptrace.EventStop:
+		t.listening = false
+		t.unborn()
+		if t.trap {
+			t.trap = false
+			t.unbreak()
+		}
+	}
+	s.resume(t, 0)
+}
+
+// unborn gives a new thread the registers that its parent has after the call. It
+// may have stopped before its parent told of it, or may do so yet.
+func (t *thread) unborn() {
+	if t.born == nil || !t.tee.Stopped() {
+		return
+	}
+	var r ptrace.Regs
+	if t.tee.GetRegs(&r) == nil && t.born.restore(&r) {
+		t.tee.SetRegs(&r)
+	}
+	t.born = nil
+}
+
+// unbreak has a call made again that was ended by our own interrupt, if it is
+// one that the host does not restart: signal(7) lists those that fail with EINTR
+// after a stop. A signal that waits has a right to that EINTR.
+func (t *thread) unbreak() {
+	var r ptrace.Regs
+	if t.tee.GetRegs(&r) != nil || int32(r.Rax) != -int32(unix.EINTR) || int64(r.Orig_rax) < 0 {
+		return
+	}
+	arch := abi.AMD64
+	if r.Cs != userCS {
+		arch = abi.I386
+	}
+	c := abi.ByNumber(arch, int(r.Orig_rax))
+	if c == nil || !unrestarted[c.Name] || t.signalWaits() {
+		return
+	}
+	r.Rip -= 2
+	r.Rax = r.Orig_rax
+	t.tee.SetRegs(&r)
+}
+
+const userCS = 0x33 // of 64-bit code
+
+var unrestarted = map[string]bool{
+	"epoll_wait": true, "epoll_pwait": true, "epoll_pwait2": true,
+	"semop": true, "semtimedop": true, "semtimedop_time64": true,
+	"rt_sigtimedwait": true, "rt_sigtimedwait_time64": true,
+}
+
+// signalWaits tells whether a signal is pending that is not blocked.
+func (t *thread) signalWaits() bool {
+	blocked, err := t.tee.GetSigMask()
+	if err != nil {
+		return true
+	}
+	for _, shared := range []bool{false, true} {
+		var pending [16]ptrace.SigInfo
+		n, err := t.tee.PeekSigInfo(0, shared, pending[:])
+		if err != nil || n == len(pending) {
+			return true
+		}
+		for _, p := range pending[:n] {
+			if sig := p.Signo(); sig > 0 && blocked>>(sig-1)&1 == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
