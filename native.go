@@ -20,11 +20,13 @@ import (
 // It is attached to by [Attach] or started by [StartNative], and let go of by
 // [Native.Close], after which it runs on as if nothing had been. So it does when
 // this process dies, whenever that may be: under [ModeNullify], the default, no
-// call is lost and none made twice. There are three exceptions, should this
-// process be killed by SIGKILL at the wrong moment: in the higher modes a call may
-// fail with ENOSYS; a thread that is being stepped dies of its SIGTRAP; and
-// while the host runs a call whose arguments a handler has changed, the
-// registers stay as changed.
+// call is lost and none made twice. Should this process be killed by SIGKILL at
+// the wrong moment, there are these exceptions: a call that signal(7) lists as not
+// restarted after a stop, epoll_wait for one, may fail with EINTR; while the host
+// runs a call whose arguments a handler has changed, the registers stay as
+// changed; in the higher modes a call may fail with ENOSYS; and a thread that is
+// being stepped dies of its SIGTRAP. The command sysemu attach traces from a
+// second process, which lets go in good order when the first is killed.
 //
 // Handlers of all the processes run on one thread, one at a time, and while one
 // runs no other call is served; while the host runs a call, others are. next is

@@ -30,6 +30,7 @@ type Call struct {
 	execed bool  // it was an execve: there are no registers to go back to
 	ran    bool  // the host has run it
 	raw    int64 // and this is its result
+	broken bool  // which was EINTR because of us: it is to be made again
 	fail   error // the host does not run it any more
 
 	v   uint64 // the handler's result
@@ -52,6 +53,8 @@ type interrupted struct{}
 func (interrupted) Error() string { return unix.EINTR.Error() }
 func (interrupted) Unwrap() error { return unix.EINTR }
 
+var errInterrupted error = interrupted{}
+
 // host is the innermost handler.
 type host struct{}
 
@@ -69,12 +72,15 @@ func (host) ServeCall(c *Call) (uint64, error) {
 	case c.fail != nil:
 		return 0, c.fail
 	case restarts(c.raw):
-		return 0, interrupted{}
+		return 0, errInterrupted
 	case c.raw < 0 && c.raw >= -4095:
 		return 0, unix.Errno(-c.raw)
 	}
 	return uint64(c.raw), nil
 }
+
+// restartAlways is ERESTARTNOINTR.
+const restartAlways = -513
 
 // restarts tells whether a result is one of the host's own ERESTART codes.
 func restarts(raw int64) bool { return raw >= -516 && raw <= -512 }

@@ -6,13 +6,14 @@ import (
 	"github.com/sysemu/sysemu/ptrace"
 )
 
-// letGo brings every thread into a state in which the host can detach it, which
-// most are in: it is enough then that the tracing thread ends. They are not
-// stopped for it: a call that they sleep in would notice.
+// letGo has every thread run without stops, so that nothing is changed for it
+// when the tracing thread ends and the host detaches it. Were it in an entry
+// stop then, its call would find a signal pending that is none, and one that is
+// not restarted fail with EINTR.
 func (s *Session) letGo() {
 	s.ending = true
 	for _, t := range s.threads {
-		if t.holds() {
+		if t.holds() && !t.interrupted {
 			s.interrupt(t)
 		}
 	}
@@ -43,19 +44,10 @@ func (s *Session) letGo() {
 	}
 }
 
-// holds tells whether a thread, were it let go of just now, might not go on as if
-// nothing had been: its next call would be skipped, or it has other arguments
-// in its registers than it has put there.
+// holds tells whether a thread may still stop for us, or has registers that are
+// not its own.
 func (t *thread) holds() bool {
-	switch {
-	case t.listening:
-		return false
-	case t.born != nil:
-		return true
-	case t.call != nil:
-		return t.call.pushed
-	}
-	return t.req != ptrace.Cont && t.req != ptrace.Syscall || t.stepped
+	return !t.listening && (t.req != ptrace.Cont || t.interrupted || t.stepped || t.born != nil)
 }
 
 func (s *Session) anyHolds() bool {

@@ -119,8 +119,7 @@ func begin(c Config, attach func(s *Session) error) (*Session, error) {
 }
 
 // main is the life of the tracing thread, which ends with it: so the host
-// detaches it from its tracees, and disturbs none, as a PTRACE_DETACH would that
-// has to stop them first.
+// detaches it from its tracees, whatever they do.
 func (s *Session) main(attach func(s *Session) error, began chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
@@ -329,7 +328,7 @@ const patience = time.Second
 // interrupt has a running thread stop.
 func (s *Session) interrupt(t *thread) {
 	if t.tee.Interrupt() == nil {
-		t.interrupted, t.trap = true, true
+		t.interrupted = true
 	}
 }
 

@@ -1,6 +1,8 @@
 package native
 
 import (
+	"errors"
+
 	"github.com/sysemu/sysemu/abi"
 	"github.com/sysemu/sysemu/ptrace"
 	"golang.org/x/sys/unix"
@@ -16,7 +18,6 @@ type thread struct {
 
 	answered    bool // the last call was, by a handler
 	interrupted bool // it is to stop for us, and has not
-	trap        bool // the stop after that is due
 	listening   bool // in a group-stop
 	stepped     bool // the trap of a step is due
 
@@ -32,7 +33,7 @@ type Step struct {
 // next is what a thread is to be resumed by.
 func (s *Session) next(t *thread) ptrace.Request {
 	switch {
-	case t.call != nil:
+	case t.call != nil && (!s.ending || !t.call.again):
 		return ptrace.Syscall
 	case s.ending:
 		return ptrace.Cont
@@ -69,18 +70,20 @@ func (s *Session) resume(t *thread, sig unix.Signal) {
 
 // stopped deals with what a thread has reported, and resumes it.
 func (s *Session) stopped(t *thread, stop ptrace.Stop) {
+	// Any stop will do for the host, too, as the one that we wanted.
+	interrupted := t.interrupted
 	t.interrupted = false
 	switch stop := stop.(type) {
 	case ptrace.SyscallEnter:
-		s.entered(t, stop)
+		s.entered(t, stop, interrupted)
 	case ptrace.SyscallExit:
-		s.exited(t, stop)
+		s.exited(t, stop, interrupted)
 	case ptrace.SignalDelivery:
 		s.signaled(t, stop)
 	case ptrace.GroupStop:
 		t.listening = t.tee.Listen() == nil
 	case ptrace.Event:
-		s.event(t, stop)
+		s.event(t, stop, interrupted)
 	case ptrace.Exited:
 		s.gone(t, unix.WaitStatus(stop.Code<<8))
 	case ptrace.Signaled:
@@ -112,9 +115,21 @@ func (t *thread) abandon(err error) {
 }
 
 // entered serves a call.
-func (s *Session) entered(t *thread, e ptrace.SyscallEnter) {
+func (s *Session) entered(t *thread, e ptrace.SyscallEnter, interrupted bool) {
 	skipped := t.req != ptrace.Syscall
 	t.stepped = false
+	if interrupted {
+		// What was to stop the thread is still on its mind, and would fail the
+		// call with EINTR: first out of the call, then into it again.
+		var r ptrace.Regs
+		if t.tee.GetRegs(&r) == nil {
+			r.Rip -= 2
+			r.Rax, r.Orig_rax = r.Orig_rax, ^uint64(0)
+			t.tee.SetRegs(&r)
+		}
+		s.resume(t, 0)
+		return
+	}
 	if c := t.call; c != nil {
 		if c.again && !s.ending && e.Nr == c.Nr && e.IP == c.regs.Rip && e.SP == c.regs.Rsp {
 			c.again, c.at = false, atEntry
@@ -122,7 +137,7 @@ func (s *Session) entered(t *thread, e ptrace.SyscallEnter) {
 			s.resume(t, 0)
 			return
 		}
-		t.abandon(interrupted{})
+		t.abandon(errInterrupted)
 	}
 	c := &Call{t: t, given: e.Args}
 	c.Arch, c.Nr, c.Args = e.Arch, e.Nr, e.Args
@@ -185,8 +200,13 @@ func (s *Session) answer(t *thread, c *Call) {
 	}
 	if c.at == atExit {
 		t.answered = false
-		_, undecided := c.err.(interrupted)
-		if undecided && restarts(c.raw) || c.same(v, c.raw) || c.execed || c.Name() == "rt_sigreturn" || c.Name() == "sigreturn" {
+		if errors.Is(c.err, errInterrupted) && restarts(c.raw) {
+			if c.broken {
+				s.rewind(t, c)
+			}
+			return
+		}
+		if c.same(v, c.raw) || c.execed || c.Name() == "rt_sigreturn" || c.Name() == "sigreturn" {
 			return
 		}
 		var r ptrace.Regs
@@ -203,19 +223,25 @@ func (s *Session) answer(t *thread, c *Call) {
 }
 
 // exited takes the result of a call that the host has run.
-func (s *Session) exited(t *thread, x ptrace.SyscallExit) {
+func (s *Session) exited(t *thread, x ptrace.SyscallExit, interrupted bool) {
 	c := t.call
 	if c == nil || c.again { // that of an answered one
 		s.resume(t, 0)
 		return
 	}
 	c.at, c.ran, c.raw = atExit, true, x.Ret
+	if interrupted && x.Ret == -int64(unix.EINTR) && unrestarted[c.Name()] && !t.signalWaits() {
+		c.raw, c.broken = restartAlways, true
+	}
 	var r ptrace.Regs
 	if c.pushed && t.tee.GetRegs(&r) == nil && c.restore(&r) {
 		t.tee.SetRegs(&r)
 	}
 	c.pushed = false
 	if c.co == nil { // nobody's
+		if c.broken {
+			s.rewind(t, c)
+		}
 		t.call = nil
 		s.resume(t, 0)
 		return
@@ -239,7 +265,7 @@ func (s *Session) signaled(t *thread, d ptrace.SignalDelivery) {
 	if c := t.call; c != nil && c.again {
 		// The thread is before the instruction of the call, and will come
 		// back to it after the signal: that is another call to the handler.
-		t.abandon(interrupted{})
+		t.abandon(errInterrupted)
 		if c.ran {
 			s.answer(t, c) // unless it has been made once
 		}
@@ -247,7 +273,7 @@ func (s *Session) signaled(t *thread, d ptrace.SignalDelivery) {
 	s.resume(t, unix.Signal(d.Signal))
 }
 
-func (s *Session) event(t *thread, e ptrace.Event) {
+func (s *Session) event(t *thread, e ptrace.Event, interrupted bool) {
 	switch e.Kind {
 	case ptrace.EventFork, ptrace.EventVFork, ptrace.EventClone:
 		if c := t.call; c != nil && c.pushed {
@@ -275,8 +301,7 @@ func (s *Session) event(t *thread, e ptrace.Event) {
 	case ptrace.EventStop:
 		t.listening = false
 		t.unborn()
-		if t.trap {
-			t.trap = false
+		if interrupted {
 			t.unbreak()
 		}
 	}
@@ -298,7 +323,8 @@ func (t *thread) unborn() {
 
 // unbreak has a call made again that was ended by our own interrupt, if it is
 // one that the host does not restart: signal(7) lists those that fail with EINTR
-// after a stop. A signal that waits has a right to that EINTR.
+// after a stop, among them all that wait for a socket with a timeout. A signal
+// that waits has a right to that EINTR.
 func (t *thread) unbreak() {
 	var r ptrace.Regs
 	if t.tee.GetRegs(&r) != nil || int32(r.Rax) != -int32(unix.EINTR) || int64(r.Orig_rax) < 0 {
@@ -323,6 +349,10 @@ var unrestarted = map[string]bool{
 	"epoll_wait": true, "epoll_pwait": true, "epoll_pwait2": true,
 	"semop": true, "semtimedop": true, "semtimedop_time64": true,
 	"rt_sigtimedwait": true, "rt_sigtimedwait_time64": true,
+	"accept": true, "accept4": true, "connect": true,
+	"read": true, "readv": true, "recvfrom": true, "recvmsg": true, "recvmmsg": true, "recvmmsg_time64": true,
+	"write": true, "writev": true, "sendto": true, "sendmsg": true, "sendmmsg": true,
+	"io_getevents": true, "io_pgetevents": true,
 }
 
 // signalWaits tells whether a signal is pending that is not blocked.
