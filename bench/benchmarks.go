@@ -18,6 +18,8 @@ import (
 func benchmarks() []benchmark {
 	list := []benchmark{
 		micro("getppid", "6µs"),
+		micro32("i386: getppid by int $0x80", "int80"),
+		micro32("i386: getppid by vsyscall", "vsyscall"),
 		micro("clock_gettime", ""),
 		micro("read-zero", ""),
 		micro("pipe-pingpong", "25µs"),

@@ -21,6 +21,7 @@ type bench struct {
 	dir      string // everything is in here, and deleted with it
 	peers    []peer
 	micro    string
+	micro32  string
 	microErr error // why there is no micro
 	nextDir  int
 }
@@ -131,13 +132,29 @@ var microSource []byte
 
 // buildMicro builds the micro-benchmarks: static, so that little else runs.
 func buildMicro(ctx context.Context, dir string) (string, error) {
-	path := filepath.Join(dir, "micro")
+	return build(ctx, filepath.Join(dir, "micro"))
+}
+
+// build32 is buildMicro for i386.
+func build32(b *bench, ctx context.Context) error {
+	b.micro32 = filepath.Join(b.dir, "micro32")
+	if _, err := os.Stat(b.micro32); err == nil {
+		return nil
+	}
+	if _, err := exec.LookPath("gcc"); err != nil {
+		return errors.New("gcc is not on this machine")
+	}
+	_, err := build(ctx, b.micro32, "-m32")
+	return err
+}
+
+func build(ctx context.Context, path string, flags ...string) (string, error) {
 	if err := os.WriteFile(path+".c", microSource, 0o666); err != nil {
 		return "", err
 	}
 	for _, cc := range []string{"gcc", "cc", "clang"} {
 		if _, err := exec.LookPath(cc); err == nil {
-			return path, command(ctx, cc, "-O2", "-static", "-pthread", "-o", path, path+".c")
+			return path, command(ctx, cc, append(flags, "-O2", "-static", "-pthread", "-o", path, path+".c")...)
 		}
 	}
 	// No C compiler: the same in Go, as far as that goes.
@@ -151,11 +168,20 @@ func buildMicro(ctx context.Context, dir string) (string, error) {
 
 // micro is a benchmark of guest/micro.c.
 func micro(name, target string) benchmark {
+	return microOf(name, target, name, func(b *bench, _ context.Context) error { return b.microErr }, func(b *bench) string { return b.micro })
+}
+
+// micro32 is one of the same built for i386; the host may lack that.
+func micro32(title, name string) benchmark {
+	return microOf(title, "", name, build32, func(b *bench) string { return b.micro32 })
+}
+
+func microOf(title, target, name string, prepare prepare, path func(*bench) string) benchmark {
 	return benchmark{
-		name: name, target: target,
-		prepare: func(b *bench, _ context.Context) error { return b.microErr },
+		name: title, target: target,
+		prepare: prepare,
 		once: func(ctx context.Context, b *bench, p peer) ([]float64, string, error) {
-			_, out, err := timed(p.command(ctx, b.dir, b.micro, name, strconv.Itoa(b.roundMS), "3"))
+			_, out, err := timed(p.command(ctx, b.dir, path(b), name, strconv.Itoa(b.roundMS), "3"))
 			if err != nil {
 				return nil, "", err
 			}

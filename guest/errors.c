@@ -5,7 +5,11 @@
 #include <sys/socket.h>
 #include <sys/timex.h>
 
+#if __WORDSIZE == 64
 #define KERNEL ((void *)0xffff888000000000)
+#else
+#define KERNEL ((void *)0xfffff000)
+#endif
 #define BAD ((void *)0x18)
 #define WRAP ((void *)-8L)
 
@@ -152,7 +156,7 @@ TEST(descriptors)
 		C(dup2, x, 50); C(fsync, x); C(fdatasync, x); C(ftruncate, x, 0); C(getdents64, x, b, 64); C(fchdir, x);
 		C(fchmod, x, 0600); C(fchown, x, 0, 0); C(openat, x, "f", O_RDONLY); C(mkdirat, x, "q", 0700); C(unlinkat, x, "q", 0);
 		C(renameat, x, "f", x, "g"); C(flock, x, 2); C(fstatfs, x, b); C(epoll_ctl, x, 1, 0, b); C(epoll_wait, x, b, 1, 0);
-		C(accept, x, NULL, NULL); C(listen, x, 1); C(connect, x, b, 10); C(sendto, x, b, 1, 0, NULL, 0); C(shutdown, x, 0);
+		R(accept(x, NULL, NULL)); C(listen, x, 1); C(connect, x, b, 10); C(sendto, x, b, 1, 0, NULL, 0); C(shutdown, x, 0);
 		C(getsockopt, x, 1, 3, b, b); C(sendfile, x, fd, NULL, 1); C(splice, x, NULL, p[1], NULL, 1, 0); C(tee, x, p[1], 1, 0);
 		C(fallocate, x, 0, 0, 1); C(fadvise64, x, 0, 0, 0); C(sync_file_range, x, 0, 0, 0); C(readahead, x, 0, 1); C(syncfs, x);
 		C(inotify_add_watch, x, ".", 1); C(signalfd4, x, b, 8, 0) == 0 ? 0 : 0; C(timerfd_gettime, x, b); C(fgetxattr, x, "user.a", b, 1);
@@ -162,7 +166,7 @@ TEST(descriptors)
 	}
 	// The wrong kind.
 	C(lseek, p[0], 0, 0); C(ftruncate, p[1], 0); C(fsync, p[0]); C(getdents64, fd, b, 64); C(read, dir, b, 1); C(write, ro, b, 1);
-	C(read, p[1], b, 1); C(accept, fd, NULL, NULL); C(epoll_wait, fd, b, 1, 0); C(ftruncate, ro, 0); C(write, dir, b, 1);
+	C(read, p[1], b, 1); R(accept(fd, NULL, NULL)); C(epoll_wait, fd, b, 1, 0); C(ftruncate, ro, 0); C(write, dir, b, 1);
 	C(mmap, NULL, 4096, PROT_READ, MAP_PRIVATE, dir, 0); C(fchdir, fd); C(openat, fd, "x", O_RDONLY); C(ioctl, fd, 0x5413, b); C(ioctl, p[0], 0x12345, b);
 	C(tee, fd, fd, 1, 0); C(fallocate, p[1], 0, 0, 1); C(readahead, p[0], 0, 1); C(fadvise64, p[0], 0, 0, 0); C(fadvise64, fd, 0, 0, 99);
 	C(sendfile, dir, fd, NULL, 1); C(timerfd_gettime, fd, b); C(inotify_add_watch, fd, ".", 1); C(flock, p[0], 2);

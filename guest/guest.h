@@ -29,6 +29,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __i386__ // what x86-64 calls other names
+#define REG_RIP REG_EIP
+#define REG_RSP REG_ESP
+#define REG_RAX REG_EAX
+#define REG_RBX REG_EBX
+#define SYS_newfstatat SYS_fstatat64
+#endif
+
 struct test {
 	const char *name;
 	void (*run)(void);

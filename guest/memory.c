@@ -1,5 +1,7 @@
 // Memory: mappings of every kind, protection, faults, limits.
 #include "guest.h"
+
+#define PAST (__WORDSIZE == 64 ? 1UL << 47 : 0xfffff000UL) // no user space is here
 #include <setjmp.h>
 #include <sys/personality.h>
 #include <sys/sendfile.h>
@@ -61,7 +63,7 @@ TEST(anonymous)
 	touch("gone", p, false, p);
 	R(munmap(p, 0));
 	R(munmap(p + 1, PAGE));
-	R(munmap((void *)(1UL << 47), PAGE));
+	R(munmap((void *)PAST, PAGE));
 	OK(munmap(p, PAGE));
 }
 
@@ -78,9 +80,9 @@ TEST(errors)
 	OK((long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, wo, 0));
 	OK((long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, p[0], 0));
 	OK((long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, open(".", O_RDONLY), 0));
-	OK((long)mmap((void *)(1UL << 47), PAGE, RW, ANON | MAP_FIXED, -1, 0));
+	OK((long)mmap((void *)PAST, PAGE, RW, ANON | MAP_FIXED, -1, 0));
 	OK((long)mmap((void *)0x10001, PAGE, RW, ANON | MAP_FIXED, -1, 0));
-	OK((long)mmap(NULL, 1UL << 60, RW, ANON, -1, 0));
+	OK((long)mmap(NULL, ULONG_MAX / 16, RW, ANON, -1, 0));
 	OK((long)mmap(NULL, -1UL, RW, ANON, -1, 0));
 	OK((long)mmap(NULL, PAGE, RW, MAP_SHARED_VALIDATE | 0x8000000, fd, 0));
 	char *q = map(PAGE, RW, ANON, -1, 0);

@@ -165,7 +165,7 @@ TEST(context_changes)
 	handle(SIGILL, skip, SA_SIGINFO);
 	long rax;
 	double before = 1.5, after;
-	__asm__ volatile("movq %2, %%xmm5; xor %%eax, %%eax; ud2; movq %%xmm5, %1" : "=a"(rax), "=r"(after) : "r"(before) : "xmm5");
+	__asm__ volatile("movq %2, %%xmm5; xor %%eax, %%eax; ud2; movq %%xmm5, %1" : "=a"(rax), "=m"(after) : "m"(before) : "xmm5");
 	say("rax %ld, xmm kept %d", rax, after == before);
 }
 
@@ -180,12 +180,21 @@ TEST(registers_survive)
 	handle(SIGUSR1, clobber, 0);
 	unsigned long r[4];
 	long pid = getpid(), nr = SYS_kill;
+#ifdef __i386__
+	__asm__ volatile("mov $0x1111, %%esi; mov $0x2222, %%edi; movd %%esi, %%xmm0; movd %%edi, %%xmm7;"
+			 "mov %[nr], %%eax; mov %[pid], %%ebx; mov $10, %%ecx; int $0x80;"
+			 "movd %%xmm0, %[a]; movd %%xmm7, %[b]; mov %%esi, %[c]; mov %%edi, %[d]"
+			 : [a] "=m"(r[0]), [b] "=m"(r[1]), [c] "=m"(r[2]), [d] "=m"(r[3])
+			 : [nr] "m"(nr), [pid] "m"(pid)
+			 : "eax", "ebx", "ecx", "esi", "edi", "xmm0", "xmm7", "memory");
+#else
 	__asm__ volatile("mov $0x1111, %%r12; mov $0x2222, %%r13; movq %%r12, %%xmm0; movq %%r13, %%xmm7;"
 			 "mov %[nr], %%rax; mov %[pid], %%rdi; mov $10, %%esi; syscall;"
 			 "movq %%xmm0, %[a]; movq %%xmm7, %[b]; mov %%r12, %[c]; mov %%r13, %[d]"
 			 : [a] "=m"(r[0]), [b] "=m"(r[1]), [c] "=m"(r[2]), [d] "=m"(r[3])
 			 : [nr] "m"(nr), [pid] "m"(pid)
 			 : "rax", "rdi", "rsi", "rcx", "r11", "r12", "r13", "xmm0", "xmm7", "memory");
+#endif
 	say("%lx %lx %lx %lx, %d handled", r[0], r[1], r[2], r[3], count);
 }
 
