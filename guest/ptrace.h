@@ -11,6 +11,23 @@
 #endif
 #define EVENT_STOP 128
 
+#ifdef __i386__ // the registers by one name each
+#define rax eax
+#define rbx ebx
+#define rcx ecx
+#define rdx edx
+#define rsi esi
+#define rdi edi
+#define rbp ebp
+#define rsp esp
+#define rip eip
+#define orig_rax orig_eax
+#define cs xcs
+#define ss xss
+#define ds xds
+#define es xes
+#endif
+
 struct call_info {
 	uint8_t op, pad[3];
 	uint32_t arch;

@@ -78,7 +78,7 @@ TEST(fork_events)
 				child = msg;
 				T(child > 0 && child != p);
 				next_of("  child", child);
-				unsigned long sm = 1; pt(PTRACE_GETSIGMASK, child, 8, (long)&sm); say("  child's mask %lx", sm);
+				uint64_t sm = 1; pt(PTRACE_GETSIGMASK, child, 8, (long)&sm); say("  child's mask %llx", (long long)sm);
 				cont(child, PTRACE_SYSCALL, 0); next_of("  child", child);
 				cont(child, PTRACE_CONT, 0); next_of("  child", child);
 			}
@@ -296,8 +296,8 @@ TEST(two_watchers)
 	read(told[0], &c, 1);
 	R(waitpid(p, &st, WNOHANG)); // the tracer has not been told
 	write(go[1], "x", 1);
-	reap("parent", p);
 	read(told[0], &c, 1);
+	reap("parent", p);
 	kill(tracer, SIGKILL);
 	waitpid(tracer, &st, 0);
 }
