@@ -23,7 +23,7 @@ const (
 // syscall serves the call that the task has just made.
 func (t *Task) syscall(arch abi.Arch) {
 	c := &t.call
-	c.Task, c.Arch = t, arch
+	c.Task, c.Arch, t.arch = t, arch, arch
 	c.decode()
 	if t.around != 0 {
 		t.syscallAround(c)
@@ -151,7 +151,7 @@ func (t *Task) restartOf() int {
 		return 0
 	}
 	v := int64(r.Rax)
-	if t.call.Arch == abi.I386 {
+	if t.arch == abi.I386 {
 		v = int64(int32(v))
 	}
 	switch v {
@@ -167,7 +167,7 @@ func (t *Task) restartCall() {
 	case eRestartSys, eRestartNoInt, eRestartNoHnd:
 		t.rewindTo(t.th.Regs().Orig_rax)
 	case eRestartBlock:
-		t.rewindTo(archOf(t.call.Arch).restart)
+		t.rewindTo(archOf(t.arch).restart)
 	}
 }
 

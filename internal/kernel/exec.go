@@ -470,7 +470,9 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 	// Others may look at the task while it lets go of the old memory, which may
 	// sleep.
 	old, oldMM := t.th, t.mm
-	th.EditRegs().Orig_rax = old.Regs().Orig_rax
+	// A call of the new program's architecture, as Linux has it.
+	t.arch = g.image.Arch
+	th.EditRegs().Orig_rax = uint64(abi.ByName("execve").Number(t.arch))
 	t.th, t.mm = th, s
 	old.Destroy()
 	st := old.Stats()

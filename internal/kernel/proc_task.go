@@ -218,7 +218,7 @@ func procSyscall(_ vfs.Context, e procEntry, w *bytes.Buffer) error {
 		return nil
 	}
 	r := t.th.Regs()
-	c := Call{Task: t, Arch: t.call.Arch}
+	c := Call{Task: t, Arch: t.arch}
 	c.decode()
 	if c.Nr < 0 {
 		fmt.Fprintf(w, "%d %#x %#x\n", c.Nr, r.Rsp, r.Rip)

@@ -42,7 +42,7 @@ var callInfoSize = [...]uint64{infoNone: 24, infoEntry: 24 + 7*8, infoExit: 24 +
 
 func getSyscallInfo(a *ptraceArgs) (uint64, error) {
 	r := a.o.th.Regs()
-	i := abi.PtraceSyscallInfo{Op: a.o.callInfoOp(), Arch: a.o.call.Arch, IP: r.Rip, SP: r.Rsp}
+	i := abi.PtraceSyscallInfo{Op: a.o.callInfoOp(), Arch: a.o.arch, IP: r.Rip, SP: r.Rsp}
 	if i.Arch == 0 {
 		i.Arch = abi.AMD64
 	}
@@ -96,7 +96,7 @@ func setSyscallInfo(a *ptraceArgs) (uint64, error) {
 			break
 		}
 		args := i.Data[1:7]
-		if a.o.call.Arch == abi.I386 {
+		if a.o.arch == abi.I386 {
 			r.Rbx, r.Rcx, r.Rdx = args[0]&low32, args[1]&low32, args[2]&low32
 			r.Rsi, r.Rdi, r.Rbp = args[3]&low32, args[4]&low32, args[5]&low32
 			break

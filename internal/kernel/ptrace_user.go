@@ -69,7 +69,8 @@ var (
 
 var (
 	user64 = userLayout{word: 8, size: abi.UserSize, debug: abi.UserDebugreg, fields: fields64, regs: &genregs64}
-	user32 = userLayout{word: 4, size: 284, debug: 252, fields: fields32, regs: &genregs32, dummies: true}
+	// As on Linux, the offset just after the end is one more that does nothing.
+	user32 = userLayout{word: 4, size: 285, debug: 252, fields: fields32, regs: &genregs32, dummies: true}
 )
 
 func regWords(r *machine.Regs) *[numRegs]uint64 { return (*[numRegs]uint64)(unsafe.Pointer(r)) }

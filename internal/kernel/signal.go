@@ -595,7 +595,7 @@ func (t *Task) handle(i sigInfo, a sigAction) bool {
 
 // takeFault turns a processor exception into a signal.
 func (t *Task) takeFault(ev machine.Event) {
-	t.call.Arch = abi.AMD64
+	t.arch = abi.AMD64
 	if ev.Signal == int(unix.SIGSEGV) && t.space().Fault(t, t.th, ev.Addr) {
 		t.minflt++
 		return

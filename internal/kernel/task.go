@@ -67,7 +67,8 @@ type Task struct {
 
 	// The call in progress.
 	call       Call
-	around     around // what there is to do around calls
+	arch       abi.Arch // whose table orig_rax is of; amd64's outside of calls
+	around     around   // what there is to do around calls
 	seccomp    seccompState
 	dispatch   userDispatch
 	interruptd bool                        // by a signal: rax says how it goes on
@@ -154,7 +155,7 @@ func (t *Task) main() {
 		case machine.Fault:
 			t.takeFault(ev)
 		case machine.Kicked:
-			t.call.Arch = abi.AMD64
+			t.arch = abi.AMD64
 		case machine.VSyscall:
 			t.vsyscall()
 		case machine.Died:
