@@ -369,6 +369,7 @@ func (t *Thread) installFilter(do func(nr uint64, args ...uint64) uint64) error 
 		insn{Code: ret, K: allow},
 		insn{Code: ret, K: trap})
 	arg(unix.SYS_CLONE, cloneSpace, cloneThread)
+	arg(unix.SYS_MODIFY_LDT, LDTWriteOld, LDTWrite)
 	arg(unix.SYS_ARCH_PRCTL, archSetCPUID, archReqXcompPerm, archMapVDSO32)
 	prog = append(prog, insn{Code: ret, K: trap})
 	var fprog [16]byte

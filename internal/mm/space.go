@@ -103,11 +103,18 @@ func (v *VMA) drop(ctx vfs.Context) {
 	f.Unref(ctx)
 }
 
+// MaxLDT is how many entries a local descriptor table has.
+const MaxLDT = 8192
+
 // Space is a guest's address space.
 type Space struct {
 	vmas []VMA // by address, never overlapping
 
 	Users int // tasks that have it
+
+	// LDT is the local descriptor table as the host process has it, up to its
+	// last entry that was written.
+	LDT []uint64
 
 	// Limits of this process's, refreshed by the kernel before each call.
 	MaxSize  uint64 // RLIMIT_AS, bytes
@@ -424,6 +431,7 @@ func alike(a, b *VMA) bool {
 func (s *Space) Fork(ctx vfs.Context) *Space {
 	n := *s
 	n.Users = 1
+	n.LDT = slices.Clone(s.LDT)
 	n.size, n.data, n.locked, n.lockFuture = 0, 0, 0, false
 	n.vmas = make([]VMA, 0, len(s.vmas)+8)
 	for _, v := range s.vmas {
