@@ -17,6 +17,7 @@ import (
 // benchmarks is the table of all of them.
 func benchmarks() []benchmark {
 	list := []benchmark{
+		micro("ptrace-stop", ""), // native: what every call costs here at least
 		micro("getppid", "6µs"),
 		micro32("i386: getppid by int $0x80", "int80"),
 		micro32("i386: getppid by vsyscall", "vsyscall"),

@@ -13,9 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -65,6 +68,43 @@ static void reap(pid_t pid) {
 
 // Each benchmark does n operations and returns how long they took, without
 // what comes before and after.
+
+// What a call costs a tracer at least: PTRACE_SYSEMU, wait4, PTRACE_GETREGS and
+// PTRACE_POKEUSER, both on one CPU. Natively it is the floor of every call that
+// sysemu serves on this host.
+static uint64_t do_ptrace_stop(uint64_t n) {
+	cpu_set_t old, one;
+	check(sched_getaffinity(0, sizeof old, &old), "sched_getaffinity");
+	int cpu = 0;
+	while (!CPU_ISSET(cpu, &old))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	check(sched_setaffinity(0, sizeof one, &one), "sched_setaffinity");
+	pid_t pid = check(fork(), "fork");
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		raise(SIGSTOP);
+		for (;;)
+			syscall(SYS_getppid);
+	}
+	int status;
+	check(waitpid(pid, &status, 0), "waitpid");
+	check(ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL), "PTRACE_SETOPTIONS");
+	struct user_regs_struct regs;
+	uint64_t t = now();
+	while (n--) {
+		check(ptrace(PTRACE_SYSEMU, pid, 0, 0), "PTRACE_SYSEMU");
+		check(wait4(pid, &status, __WALL, 0), "wait4");
+		check(ptrace(PTRACE_GETREGS, pid, 0, &regs), "PTRACE_GETREGS");
+		check(ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, rax), 1), "PTRACE_POKEUSER");
+	}
+	t = now() - t;
+	kill(pid, SIGKILL);
+	check(waitpid(pid, &status, 0), "waitpid");
+	check(sched_setaffinity(0, sizeof old, &old), "sched_setaffinity");
+	return t;
+}
 
 static uint64_t do_getppid(uint64_t n) {
 	uint64_t t = now();
@@ -422,6 +462,7 @@ static const struct {
 	const char *name;
 	uint64_t (*run)(uint64_t n);
 } benchmarks[] = {
+    {"ptrace-stop", do_ptrace_stop},
     {"getppid", do_getppid},
     {"int80", do_int80},
 #ifdef __i386__
