@@ -6,7 +6,7 @@
 // The native run follows in the untouched directory.
 //
 // A test binary calls Main from its TestMain, which builds cmd/sysemu once, and then Table or Run.
-// With SYSEMU_COMPARE=self "inside" is native again: that checks that the
+// SYSEMU names a sysemu that is built already. With SYSEMU_COMPARE=self "inside" is native again: that checks that the
 // cases themselves are deterministic.
 package compare
 
@@ -107,7 +107,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	state.sysemu, err = Build(dir)
+	if state.sysemu = os.Getenv("SYSEMU"); state.sysemu == "" {
+		state.sysemu, err = Build(dir)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
