@@ -236,6 +236,10 @@ PROBE(stopped)
 	outcome("GET_SYSCALL_INFO of 0", trace(PTRACE_GET_SYSCALL_INFO, p, 0, 0));
 	outcome("GET_SYSCALL_INFO to nothing", trace(PTRACE_GET_SYSCALL_INFO, p, 88, 8));
 	outcome("GET_RSEQ_CONFIGURATION of 4", trace(0x420f, p, 4, (unsigned long)buffer));
+	outcome("SECCOMP_GET_FILTER", trace(0x420c, p, 0, (unsigned long)buffer));
+	outcome("SECCOMP_GET_METADATA", trace(0x420d, p, 16, (unsigned long)buffer));
+	outcome("GET_SYSCALL_USER_DISPATCH_CONFIG of 4", trace(0x4211, p, 4, (unsigned long)buffer));
+	outcome("GET_SYSCALL_USER_DISPATCH_CONFIG", trace(0x4211, p, 32, (unsigned long)buffer));
 	outcome("unknown", trace(0x3333, p, 0, 0));
 	outcome("unknown", trace(1000, p, 0, 0));
 	go(PTRACE_CONT);
