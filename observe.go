@@ -1,9 +1,12 @@
 package sysemu
 
 import (
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/sysemu/sysemu/internal/kernel"
+	"github.com/sysemu/sysemu/internal/native"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,8 +47,15 @@ func WithObserver(f func(*Event)) Option {
 // call that a signal interrupted, as ptrace(2) shows it to a tracer, and EIO for an error that is no errno.
 func Errno(err error) unix.Errno { return kernel.ErrnoOf(err) }
 
-// Killed reports whether the calling thread is about to end, so that nobody will see the result.
+// Native reports whether the program runs on the host, as [Attach] and [StartNative] have it, and not in a machine.
+func (c *Call) Native() bool { return c.c.Task == nil }
+
+// Killed reports whether the calling thread is about to end, so that nobody will see the result. It is not known of native
+// programs.
 func (c *Call) Killed() (killed bool) {
+	if c.Native() {
+		return false
+	}
 	c.c.Locked(func(*kernel.Task) error { killed = c.c.Killed(); return nil })
 	return killed
 }
@@ -53,25 +63,48 @@ func (c *Call) Killed() (killed bool) {
 // FileName is what a descriptor of the program leads to, as /proc/PID/fd shows it: a path, "pipe:[7]" and the like. For
 // AT_FDCWD it is the working directory. "" when it is not open.
 func (c *Call) FileName(fd int) (name string) {
+	if c.Native() {
+		link := fmt.Sprintf("/proc/%d/fd/%d", c.TID(), fd)
+		if fd == unix.AT_FDCWD {
+			link = fmt.Sprintf("/proc/%d/cwd", c.TID())
+		}
+		name, _ = os.Readlink(link)
+		return name
+	}
 	c.c.Locked(func(*kernel.Task) error { name = c.c.FileName(fd); return nil })
 	return name
 }
 
-// Regs are the registers of the thread, as PTRACE_GETREGS has them: at the call's entry, or after it for a call that
-// sets them itself, such as rt_sigreturn.
+// Regs are the registers of the thread, as PTRACE_GETREGS has them: at the call's entry, and in a machine after a call that
+// sets them itself, such as rt_sigreturn, as that has left them.
 func (c *Call) Regs() (r unix.PtraceRegs) {
+	if p, ok := c.program.(*native.Call); ok {
+		return p.Regs()
+	}
 	c.c.Locked(func(*kernel.Task) error { r = c.c.Regs(); return nil })
 	return r
 }
 
-// Time is the machine's clock. Its monotonic part is that of the machine too, as [Event] has it; see Monotonic.
+// Time is the machine's time of day; of a native program, the host's.
 func (c *Call) Time() time.Time {
+	if c.Native() {
+		return time.Now()
+	}
 	_, real := c.c.Now()
 	return time.Unix(0, real)
 }
 
-// Monotonic is the machine's CLOCK_MONOTONIC, in nanoseconds: the clock of [Event].
+// Monotonic is CLOCK_MONOTONIC of the machine or the host, in nanoseconds: the clock of [Event].
 func (c *Call) Monotonic() int64 {
+	if c.Native() {
+		return hostMonotonic()
+	}
 	mono, _ := c.c.Now()
 	return mono
+}
+
+func hostMonotonic() int64 {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return ts.Nano()
 }

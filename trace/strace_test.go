@@ -226,3 +226,42 @@ func TestStrace(t *testing.T) {
 		})
 	}
 }
+
+// The same tracer in front of a program of the host: all but the signals is there.
+func TestStraceNative(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compares with strace")
+	}
+	bin := build(t, "calls")
+	for _, group := range []string{"polls", "memory", "sockets"} {
+		var out bytes.Buffer
+		tr, err := trace.New(trace.Options{Output: &out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, bin, group)
+		cmd.Dir, cmd.Env = t.TempDir(), []string{"PATH=/usr/bin:/bin"}
+		n, err := sysemu.StartNative(cmd, sysemu.WithMiddleware(tr.Middleware))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Wait(); err != nil {
+			t.Error(err)
+		}
+		n.Close()
+		if err := tr.Close(); err != nil {
+			t.Error(err)
+		}
+		masks := []mask{
+			{`(sin6?_port=htons\()[0-9]+`, "${1}PORT"},
+			{`^(shm(?:get|at|ctl)\()\d*(.*)`, "$1$2"}, {`^(shmget.*= )[0-9]+`, "${1}ID"},
+		}
+		want, _ := apart(masked(native(t, t.TempDir(), nil, bin, group), masks...))
+		want = want[1 : len(want)-1] // the execve before, and the end
+		if diff := cmp.Diff(want, masked(out.String(), masks...)); diff != "" {
+			t.Errorf("%s: -strace +sysemu\n%s", group, diff)
+		}
+	}
+}

@@ -261,7 +261,7 @@ func (t *Tracer) serve(c *sysemu.Call, next sysemu.Handler) (uint64, error) {
 	killed := p.desc != nil && (errno >= abi.ERESTARTSYS && errno <= abi.ERESTART_RESTARTBLOCK || p.desc.Group&abi.GroupSignals != 0) && c.Killed()
 	if p.desc != nil && p.desc.Ret == abi.NoReturn {
 		errno = 0
-	} else if err == nil && p.desc != nil && (p.desc.Name == "rt_sigreturn" || p.desc.Name == "sigreturn") {
+	} else if err == nil && p.desc != nil && !c.Native() && (p.desc.Name == "rt_sigreturn" || p.desc.Name == "sigreturn") {
 		// The result is what the interrupted code had in rax.
 		v = c.Regs().Rax
 		if int64(v) < 0 && int64(v) > -4096 {
@@ -293,8 +293,8 @@ func (t *Tracer) take(c *sysemu.Call) *record {
 	defer t.mu.Unlock()
 	k := t.tasks[tid]
 	if k == nil {
-		// It was there before the trace began.
-		k = t.add(&task{pid: c.PID(), tid: tid, traced: true})
+		// It was there before the trace began, or nobody tells of what is born: a native program's.
+		k = t.add(&task{pid: c.PID(), tid: tid, traced: t.opts.Follow || len(t.tasks) == 0})
 	}
 	if !k.traced || t.closed {
 		return nil
@@ -397,6 +397,9 @@ func (t *Tracer) Observe(e *sysemu.Event) {
 	k := t.tasks[e.TID]
 	switch e.Kind {
 	case sysemu.TaskStarted:
+		if k != nil {
+			return
+		}
 		traced := e.Other == 0
 		if parent := t.tasks[e.Other]; t.opts.Follow && (parent == nil || parent.traced) {
 			traced = true
@@ -555,8 +558,11 @@ func (t *Tracer) programStarted(k *task, e *sysemu.Event) {
 			p.s("...")
 		}
 	}
-	p.s("], ")
-	p.addr(e.EnvAddr)
+	p.s("],")
+	if e.EnvAddr != 0 { // it is not known of native programs
+		p.c(' ')
+		p.addr(e.EnvAddr)
+	}
 	p.envCount(e.Env)
 	args := len(p.b)
 	p.result()

@@ -34,7 +34,7 @@ type runCmd struct {
 	NoSysemu    bool          `name:"nosysemu" help:"Do without PTRACE_SYSEMU: stop calls by PTRACE_SYSCALL and take their numbers away. Programs can read and change this at /proc/sysemu."`
 	Unsupported bool          `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
-	Program []string `arg:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
+	Program []string `arg:"" optional:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
 }
 
 // bind is one --bind.
@@ -193,6 +193,9 @@ func (r *runCmd) directory() (string, error) {
 // program is what to run. The parser hands on all that follows the flags it knows.
 func (r *runCmd) program() ([]string, error) {
 	p := r.Program
+	if len(p) == 0 {
+		return nil, usageError{errors.New("no program to run")}
+	}
 	if p[0] == "--" {
 		p = p[1:]
 	} else if strings.HasPrefix(p[0], "-") {

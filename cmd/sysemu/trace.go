@@ -32,13 +32,16 @@ type traceCmd struct {
 	Good    bool     `short:"z" name:"successful-only" help:"Show only calls that succeed."`
 	Bad     bool     `short:"Z" name:"failed-only" help:"Show only calls that fail."`
 
+	Native bool `help:"Run the program on the host, not in a machine. It and -p show calls, and no signals."`
+	PID    int  `short:"p" name:"attach" placeholder:"PID" help:"Trace a process of the host that runs already, until it ends or ^C."`
+
 	Perfetto string `placeholder:"FILE" type:"path" help:"Write a timeline to FILE that ui.perfetto.dev opens."`
 	HTML     string `name:"html" placeholder:"FILE" type:"path" help:"Write a page to FILE with the timeline and a table of calls; it needs no network."`
 }
 
 // Help is shown by --help.
 func (traceCmd) Help() string {
-	return "The program runs in a new machine, as with run, whose flags are here too. Lines are those of strace(1)."
+	return "The program runs in a new machine, as with run, whose flags are here too; of them --env and --cwd have a meaning with --native. Lines are those of strace(1)."
 }
 
 // Run is kong's entry.
@@ -60,6 +63,10 @@ func (c *traceCmd) Run(std streams) error {
 		o.Filter = append(o.Filter, map[bool]string{true: "status=successful", false: "status=failed"}[c.Good])
 	}
 	switch {
+	case c.PID != 0 && (c.Native || len(c.Program) > 0):
+		return usageError{errors.New("-p takes no program, and not --native")}
+	case c.PID < 0:
+		return usageError{errors.New("-p takes the number of a process")}
 	case c.Times > 3:
 		return usageError{errors.New("-t may be given three times at most")}
 	case c.Between && c.Times > 0:
@@ -122,7 +129,12 @@ func (c *traceCmd) Run(std streams) error {
 	if err != nil {
 		return usageError{fmt.Errorf("-e: %w", err)}
 	}
-	err = c.run(std, tr.Install()...)
+	switch {
+	case c.PID != 0 || c.Native:
+		err = c.native(std, tr)
+	default:
+		err = c.run(std, tr.Install()...)
+	}
 	failed := tr.Close()
 	for _, b := range buffers {
 		if e := b.Flush(); failed == nil {

@@ -186,7 +186,7 @@ func (t *Task) begin(s Start) error {
 		return err
 	}
 	if t.k.observed() {
-		t.observe(Event{Kind: ProgramStarted, Path: name, Args: s.Args, Env: len(s.Env), EnvAddr: t.th.Regs().Rsp + 8*uint64(len(s.Args)+2)})
+		t.observe(Event{Kind: ProgramStarted, Path: name, Args: s.Args, Env: len(s.Env), EnvAddr: t.th.Regs().Rsp + t.wordSize()*uint64(len(s.Args)+2)})
 	}
 	return nil
 }

@@ -133,3 +133,12 @@ func (c *Call) Regs() (r unix.PtraceRegs) {
 	}
 	return r
 }
+
+// wordSize is that of the program that the task has just been made.
+func (t *Task) wordSize() uint64 {
+	const code64 = 0x33
+	if t.th.Regs().Cs == code64 {
+		return 8
+	}
+	return 4
+}
