@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -180,4 +181,57 @@ func ExampleCall() {
 	// Output:
 	// write writes "hello, world\n"
 	// "hello" <nil>
+}
+
+// The same middleware in front of an ordinary program: the host executes all
+// calls but the one that is answered here.
+func ExampleStartNative() {
+	answer := func(sysemu.Handler) sysemu.Handler {
+		return sysemu.HandlerFunc(func(*sysemu.Call) (uint64, error) { return 42, nil })
+	}
+	cmd := exec.Command("id", "-u")
+	cmd.Stdout = os.Stdout
+	n, err := sysemu.StartNative(cmd, sysemu.WithMiddleware(sysemu.Only(answer, "getuid", "geteuid")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	status, err := n.Wait()
+	fmt.Println(status.ExitStatus(), err)
+	// Output:
+	// 42
+	// 0 <nil>
+}
+
+func ExampleAttach() {
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		log.Fatal(err)
+	}
+	cmd.Stdout = os.Stdout
+	if err := cmd.Start(); err != nil {
+		log.Fatal(err)
+	}
+	// What cat writes is shouted.
+	loud := func(next sysemu.Handler) sysemu.Handler {
+		return sysemu.HandlerFunc(func(c *sysemu.Call) (uint64, error) {
+			text := make([]byte, c.Arg(2))
+			if err := c.ReadMem(c.Arg(1), text); err != nil {
+				return 0, err
+			}
+			if err := c.WriteMem(c.Arg(1), bytes.ToUpper(text)); err != nil {
+				return 0, err
+			}
+			return next.ServeCall(c)
+		})
+	}
+	n, err := sysemu.Attach(cmd.Process.Pid, sysemu.WithMiddleware(sysemu.Only(loud, "write")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Fprintln(in, "hello")
+	in.Close()
+	n.Wait()
+	cmd.Wait()
+	// Output: HELLO
 }
