@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func guests(t *testing.T, pattern string, flags ...string) {
 		t.Run(name, func(t *testing.T) {
 			bin := filepath.Join(dir, name)
 			hostcan.Need(t, needs(t, src)...)
-			flags, err := runFlags(src)
+			own, err := runFlags(src)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +54,7 @@ func guests(t *testing.T, pattern string, flags ...string) {
 			}
 			for _, test := range strings.Fields(string(list)) {
 				t.Run(test, func(t *testing.T) {
-					compare.Run(t, compare.Case{Args: []string{bin, test}, Sysemu: flags, Timeout: time.Minute})
+					compare.Run(t, compare.Case{Args: []string{bin, test}, Sysemu: slices.Concat(flags, own), Timeout: time.Minute})
 				})
 			}
 		})
