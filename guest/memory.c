@@ -37,6 +37,34 @@ static void touch(const char *what, volatile char *p, bool write, void *base)
 
 static char *map(size_t n, int prot, int flags, int fd, off_t off) { return must(mmap(NULL, n, prot, flags, fd, off)); }
 
+// READ_IMPLIES_EXEC: what can be read can be run.
+static void run(const char *what, void *p)
+{
+	handle(SIGSEGV, caught, SA_SIGINFO | SA_NODEFER);
+	if (sigsetjmp(back, 1))
+		say("%s: signal %d code %d", what, sig, code);
+	else
+		say("%s: %d", what, ((int (*)(void))p)());
+}
+
+TEST(read_implies_exec)
+{
+	static const char seven[] = {0xb8, 7, 0, 0, 0, 0xc3}; // mov $7,%eax; ret
+	for (int i = 0; i < 2; i++) {
+		char *p = map(PAGE, RW, ANON, -1, 0), *b = must(sbrk(PAGE));
+		memcpy(p, seven, sizeof seven);
+		memcpy(b, seven, sizeof seven);
+		run("mapped", p);
+		run("heap", b);
+		must(mprotect(p, PAGE, PROT_READ));
+		run("read-only", p);
+		must(mprotect(p, PAGE, PROT_NONE));
+		run("nothing", p);
+		personality(READ_IMPLIES_EXEC);
+	}
+	reap("exec", CHILD(execl("/bin/cat", "cat", "/proc/self/personality", NULL)));
+}
+
 static int file(const char *name, size_t n, char fill)
 {
 	int fd = must(open(name, O_RDWR | O_CREAT | O_TRUNC, 0600));

@@ -69,8 +69,8 @@ TEST(siginfo_fields)
 static void fault(int s, siginfo_t *si, void *ctx)
 {
 	ucontext_t *uc = ctx;
-	say("signal %d code %d addr %#lx err %lld trapno %lld", s, si->si_code, (long)si->si_addr < 0x1000000 ? (long)si->si_addr : 1L,
-	    uc->uc_mcontext.gregs[REG_ERR] & ~(1LL << 5), uc->uc_mcontext.gregs[REG_TRAPNO]);
+	say("signal %d code %d addr %#lx err %ld trapno %ld", s, si->si_code, (long)si->si_addr < 0x1000000 ? (long)si->si_addr : 1L,
+	    (long)uc->uc_mcontext.gregs[REG_ERR] & ~(1L << 5), (long)uc->uc_mcontext.gregs[REG_TRAPNO]);
 	_exit(0);
 }
 

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/loader"
 	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/sigframe"
@@ -19,13 +20,14 @@ type archDesc struct {
 	restart uint64 // the number of restart_syscall
 
 	// Programs.
-	regs     func(ip, sp uint64) machine.Regs // that one begins with
-	top      func(personality uint32) uint64  // the end of its address space
-	pieBase  func(top uint64) uint64          // where one goes that may go anywhere
-	auxv     func(image []byte) []byte        // /proc/PID/auxv, of the vector as it is on the stack
-	mapVDSO  func(t *Task, th *machine.Thread, s *mm.Space) (header, sysinfo uint64, err error)
-	slide    uint // bits by which mappings are moved at random, in pages
-	stackRnd uint // the same of the stack
+	regs        func(ip, sp uint64) machine.Regs // that one begins with
+	personality func(old uint32, im *loader.Image) uint32
+	top         func(personality uint32) uint64 // the end of its address space
+	pieBase     func(top uint64) uint64         // where one goes that may go anywhere
+	auxv        func(image []byte) []byte       // /proc/PID/auxv, of the vector as it is on the stack
+	mapVDSO     func(t *Task, th *machine.Thread, s *mm.Space) (header, sysinfo uint64, err error)
+	slide       uint // bits by which mappings are moved at random, in pages
+	stackRnd    uint // the same of the stack
 
 	// Signals.
 	action uint64 // saI386 or nothing
@@ -37,20 +39,22 @@ type archDesc struct {
 const (
 	addrNoRandomize = 0x0040000
 	readImpliesExec = 0x0400000
+	clearedOnSetID  = 0x0740000 // these two, MMAP_PAGE_ZERO and ADDR_COMPAT_LAYOUT
 	addrLimit3GB    = 0x8000000
 )
 
 var archAMD64 = archDesc{
-	args:     func(r *machine.Regs) [6]uint64 { return [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9} },
-	restart:  unix.SYS_RESTART_SYSCALL,
-	regs:     machine.Regs64,
-	top:      func(uint32) uint64 { return mm.Top },
-	pieBase:  func(uint64) uint64 { return 0x555555554000 },
-	auxv:     func(image []byte) []byte { return image },
-	mapVDSO:  mapVDSO64,
-	slide:    28,
-	stackRnd: 22,
-	frame:    func(_ *Task, d *sigframe.Delivery) (*sigframe.Frame, error) { return d.Build() },
+	args:        func(r *machine.Regs) [6]uint64 { return [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9} },
+	restart:     unix.SYS_RESTART_SYSCALL,
+	regs:        machine.Regs64,
+	personality: func(old uint32, _ *loader.Image) uint32 { return old &^ readImpliesExec },
+	top:         func(uint32) uint64 { return mm.Top },
+	pieBase:     func(uint64) uint64 { return 0x555555554000 },
+	auxv:        func(image []byte) []byte { return image },
+	mapVDSO:     mapVDSO64,
+	slide:       28,
+	stackRnd:    22,
+	frame:       func(_ *Task, d *sigframe.Delivery) (*sigframe.Frame, error) { return d.Build() },
 	setTLS: func(_, n *Task, tls uint64) error {
 		if tls >= machine.HostTop {
 			return unix.EPERM
@@ -66,6 +70,13 @@ var archI386 = archDesc{
 	},
 	restart: 0,
 	regs:    machine.Regs32,
+	// Programs from before PT_GNU_STACK may execute what they can read.
+	personality: func(old uint32, im *loader.Image) uint32 {
+		if im.Stack == loader.StackDefault {
+			old |= readImpliesExec
+		}
+		return old
+	},
 	top: func(personality uint32) uint64 {
 		if personality&addrLimit3GB != 0 {
 			return 0xc0000000

@@ -117,6 +117,9 @@ type program struct {
 	image  *loader.Image
 	ld     *loader.Image
 	arch   *archDesc
+
+	personality uint32 // that the process will have
+
 	argv   []string
 	cred   *Cred
 	secure bool
@@ -223,6 +226,10 @@ func (t *Task) openProgram(at vfs.At, file, shown string, hidden bool, wf vfs.Wa
 			return nil, unix.EAGAIN
 		}
 	}
+	g.personality = g.arch.personality(t.attrs.personality, g.image)
+	if g.secure {
+		g.personality &^= clearedOnSetID
+	}
 	if g.image.HasInterp {
 		if g.interp, err = vfs.OpenExec(t, t.atCwd(), g.image.Interp, vfs.Follow, 0); err != nil {
 			return nil, err
@@ -297,7 +304,7 @@ func (t *Task) exec(at vfs.At, file, shown string, hidden bool, wf vfs.WalkFlags
 	if err != nil {
 		return unix.EAGAIN
 	}
-	s := mm.New(g.arch.top(t.attrs.personality))
+	s := mm.New(g.arch.top(g.personality))
 	if err := t.layOut(th, s, g, shown, envp); err != nil {
 		th.Destroy()
 		s.Release(t)
@@ -322,12 +329,13 @@ func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string,
 	a := g.arch
 	l := t.p.limits[unix.RLIMIT_STACK].Cur
 	s.MaxStack = l
+	s.ReadExec = g.personality&readImpliesExec != 0
 	var random [56]byte
 	if _, err := io.ReadFull(t.k.random, random[:]); err != nil {
 		return unix.EIO
 	}
 	le := binary.LittleEndian
-	randomize := t.attrs.personality&addrNoRandomize == 0
+	randomize := g.personality&addrNoRandomize == 0
 	rnd := func(i int, bits uint) uint64 {
 		if !randomize {
 			return 0
@@ -513,6 +521,7 @@ func (t *Task) commitExec(th *machine.Thread, s *mm.Space, g *program) {
 		p.dumpable = 1
 	}
 	t.cred = g.cred
+	t.attrs.personality = g.personality
 	t.setComm(g.name)
 	if t.k.observed() {
 		t.observe(Event{Kind: TaskExec})

@@ -62,7 +62,7 @@ func sysIpc(t *Task, call uint32, first int32, second, third uint32, ptr Addr, f
 	case abi.SEMOP:
 		err = sysSemop(t, first, ops, second)
 	case abi.SEMTIMEDOP:
-		err = sysSemtimedop(t, first, ops, second, Ptr[timespec32](third))
+		err = sysSemtimedop(t, first, ops, second, Ptr[timespec32](uint32(fifth)))
 	case abi.SEMGET:
 		n, err = sysSemget(t, first, int32(second), int32(third))
 	case abi.SEMCTL:

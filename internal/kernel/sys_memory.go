@@ -33,6 +33,7 @@ func (t *Task) space() *mm.Space {
 	if t.cred.Has(unix.CAP_IPC_LOCK) {
 		s.MaxLock = ^uint64(0)
 	}
+	s.ReadExec = t.attrs.personality&readImpliesExec != 0
 	s.Full, s.MaxOnce = t.k.ram.full, t.k.ram.total
 	return s
 }
@@ -55,7 +56,7 @@ func sysMunmap(t *Task, addr Addr, size uint64) error {
 }
 
 func sysMprotect(t *Task, addr Addr, size uint64, prot int32) error {
-	return t.mm.Protect(t, t.th, uint64(addr), size, int(prot))
+	return t.space().Protect(t, t.th, uint64(addr), size, int(prot))
 }
 
 func sysBrk(t *Task, to Addr) (Addr, error) {

@@ -27,7 +27,9 @@ func (s *Space) MapImage(ctx vfs.Context, th *machine.Thread, file *vfs.File, im
 		return err
 	}
 	ops := make([]machine.Op, len(im.Mappings))
-	for i, g := range im.Mappings {
+	for i := range im.Mappings {
+		g := &im.Mappings[i]
+		g.Prot = s.implied(g.Prot, file)
 		if g.Anonymous {
 			ops[i] = machine.Mmap(g.Addr, g.Len, g.Prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, machine.NoFile, 0)
 		} else {
@@ -63,7 +65,7 @@ const initialStack = 256 << 10
 // MapStack maps the stack that ends at top, with room for used bytes and some.
 func (s *Space) MapStack(ctx vfs.Context, th *machine.Thread, top, used uint64, exec bool) error {
 	size := (used+initialStack)&^(PageSize-1) + PageSize
-	prot := unix.PROT_READ | unix.PROT_WRITE
+	prot := s.implied(unix.PROT_READ|unix.PROT_WRITE, nil)
 	if exec {
 		prot |= unix.PROT_EXEC
 	}

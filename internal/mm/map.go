@@ -29,7 +29,7 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 	if flags&unix.MAP_HUGETLB != 0 && file == nil {
 		return 0, unix.ENOMEM // none reserved
 	}
-	prot &= unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC
+	prot = s.implied(prot&(unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC), file)
 	size = (size + PageSize - 1) &^ (PageSize - 1)
 	if size == 0 || size > s.Top {
 		return 0, unix.ENOMEM
@@ -284,7 +284,7 @@ func (s *Space) Protect(ctx vfs.Context, th *machine.Thread, addr, size uint64, 
 	if prot&^(unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC|protSem) != 0 {
 		return unix.EINVAL
 	}
-	prot &^= protSem
+	prot = s.implied(prot&^protSem, nil)
 	if size == 0 {
 		return nil
 	}
@@ -375,12 +375,12 @@ func (s *Space) SetBrk(ctx vfs.Context, th *machine.Thread, to uint64) uint64 {
 	end := (to + PageSize - 1) &^ (PageSize - 1)
 	switch {
 	case end > old:
-		v := VMA{Start: old, End: end, Prot: unix.PROT_READ | unix.PROT_WRITE, MayWrite: true, Locked: s.lockFuture}
+		v := VMA{Start: old, End: end, Prot: s.implied(unix.PROT_READ|unix.PROT_WRITE, nil), MayWrite: true, Locked: s.lockFuture}
 		if to-s.BrkStart+s.EndData-s.StartData > s.MaxData || !s.mayExpand(&v, end-old) || !s.free(old, end+PageSize) ||
 			v.Locked && s.locked+end-old > s.MaxLock || len(s.vmas) >= maxMaps {
 			return s.Brk
 		}
-		if _, err := th.Do(machine.Mmap(old, end-old, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, machine.NoFile, 0)); err != nil {
+		if _, err := th.Do(machine.Mmap(old, end-old, v.Prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, machine.NoFile, 0)); err != nil {
 			return s.Brk
 		}
 		s.add(ctx, v)

@@ -128,6 +128,10 @@ type Space struct {
 	Brk      uint64
 	VDSO     uint64 // of a 32-bit program: where its vDSO's ELF file is, 0 without one
 
+	// ReadExec makes what is readable executable too: READ_IMPLIES_EXEC of
+	// personality(2).
+	ReadExec bool
+
 	// Full says that the machine has no memory left: nothing may grow. What
 	// asks for more than MaxOnce bytes at a time to write to cannot be meant.
 	Full    bool
@@ -144,6 +148,14 @@ type Space struct {
 	ArgStart, ArgEnd, EnvStart, EnvEnd     uint64
 	Auxv                                   []byte
 	Dumpable                               int
+}
+
+// implied adds what the personality makes of a protection.
+func (s *Space) implied(prot int, file *vfs.File) int {
+	if s.ReadExec && prot&unix.PROT_READ != 0 && (file == nil || !noExec(file)) {
+		prot |= unix.PROT_EXEC
+	}
+	return prot
 }
 
 // maxMaps is vm.max_map_count.
