@@ -19,6 +19,7 @@ import (
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
 	"github.com/sysemu/sysemu/internal/ipc"
 	"github.com/sysemu/sysemu/internal/machine"
+	"github.com/sysemu/sysemu/internal/mqueue"
 	"github.com/sysemu/sysemu/internal/net"
 	"github.com/sysemu/sysemu/internal/sigframe"
 	"github.com/sysemu/sysemu/internal/timerfd"
@@ -79,6 +80,7 @@ type Kernel struct {
 
 	futexes   futexTable
 	ipc       *ipc.System
+	mqueues   mqueue.System
 	timerfds  *timerfd.System
 	net       *net.Stack
 	signalfds wait.Queue    // readers of signalfds

@@ -316,6 +316,24 @@ func asksForLo(body []byte) bool {
 	return false
 }
 
+// NetlinkSender returns what sends the kernel's messages to a netlink socket:
+// ENOTSOCK or EINVAL for what is none. It may be called when the socket is
+// closed already.
+func NetlinkSender(f *vfs.File) (func([]byte), error) {
+	if _, err := Of(f); err != nil {
+		return nil, err
+	}
+	s, ok := f.Impl.(*netlinkSock)
+	if !ok {
+		return nil, unix.EINVAL
+	}
+	return func(b []byte) {
+		if !s.dead {
+			s.deliver(b)
+		}
+	}, nil
+}
+
 // deliver queues what is sent back.
 func (s *netlinkSock) deliver(b []byte) {
 	if len(b) == 0 {
