@@ -156,6 +156,13 @@ var layouts32 = []layout{
 	{IpcPerm32{}, "struct ipc64_perm", "key uid gid cuid cgid mode seq"},
 	{ShmidDS32{}, "struct shmid64_ds", "shm_perm shm_segsz shm_atime shm_atime_high shm_dtime shm_dtime_high shm_ctime " +
 		"shm_ctime_high shm_cpid shm_lpid shm_nattch"},
+	{OldShmidDS32{}, "struct shmid_ds", "shm_perm shm_segsz shm_atime shm_dtime shm_ctime shm_cpid shm_lpid shm_nattch"},
+	{OldShminfo32{}, "struct shminfo", "shmmax shmmin shmmni shmseg shmall"},
+	{OldSemidDS32{}, "struct semid_ds", "sem_perm sem_otime sem_ctime sem_nsems"},
+	{OldMsqidDS32{}, "struct msqid_ds", "msg_perm msg_stime msg_rtime msg_ctime msg_lcbytes msg_lqbytes msg_cbytes msg_qnum " +
+		"msg_qbytes msg_lspid msg_lrpid"},
+	{Timespec64x32{}, "struct __kernel_timespec", "tv_sec tv_nsec"},
+	{Itimerspec64x32{}, "struct __kernel_itimerspec", "it_interval it_value"},
 	{Shminfo32{}, "struct shminfo64", "shmmax shmmin shmmni shmseg shmall"},
 	{ShmInfo32{}, "struct shm_info", "used_ids shm_tot shm_rss shm_swp swap_attempts swap_successes"},
 	{SemidDS32{}, "struct semid64_ds", "sem_perm sem_otime sem_otime_high sem_ctime sem_ctime_high sem_nsems"},
