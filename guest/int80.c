@@ -1069,3 +1069,42 @@ TEST(processes)
 	bad[0] = 0;
 	R(I(358, AT_FDCWD, los("none"), bad, bad, 0));
 }
+
+TEST(requests)
+{
+	int s = must(socket(AF_INET, SOCK_DGRAM, 0));
+	// What is behind the structs stays.
+	char *r = lo(48);
+	memset(r, 0, 32);
+	strcpy(r, "lo");
+	R(I(54, s, 0x8913, r)); // SIOCGIFFLAGS
+	T(*(short *)(r + 16) & 1);
+	R(I(54, s, 0x8915, r)); // SIOCGIFADDR
+	say("%d %d.%d.%d.%d %x", *(short *)(r + 16), r[20], r[21], r[22], r[23], (unsigned char)r[32]);
+	R(I(54, s, 0x8933, r)); // SIOCGIFINDEX
+	say("%d", *(int *)(r + 16));
+	R(I(54, s, 0x8910, r)); // SIOCGIFNAME
+	say("%s %x", r, (unsigned char)r[32]);
+	strcpy(r, "none");
+	R(I(54, s, 0x8913, r));
+	R(I(54, s, 0x8913, 8));
+	char *list = lo(128);
+	struct { int len; u32 buf; } *c = NEW(typeof(*c), {128, P(list)});
+	R(I(54, s, 0x8912, c)); // SIOCGIFCONF
+	bool found = false;
+	for (int at = 0; at < c->len; at += 32)
+		found |= !strcmp(list + at, "lo") && list[at + 20] == 127;
+	T(c->len >= 32 && c->len % 32 == 0 && found && (unsigned char)list[c->len] == 0xaa);
+	c->len = 31;
+	R(I(54, s, 0x8912, c));
+	say("%d", c->len);
+	int p[2], *n = LO(int);
+	must(pipe(p));
+	must(write(p[1], "123", 3));
+	R(I(54, p[0], 0x541b, n));
+	say("%d", *n);
+	*n = 1;
+	R(I(54, p[0], 0x5421, n));
+	R(I(3, p[0], n, 0));
+	R(I(54, p[0], 0x5401, lo(60)));
+}

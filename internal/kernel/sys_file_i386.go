@@ -70,7 +70,6 @@ func init() {
 
 		"getdents": r3(sysGetdents32),
 		"readdir":  r2(sysReaddir),
-		"ioctl":    r3(sysIoctl),
 	})
 }
 

@@ -493,6 +493,11 @@ func sysFallocate(t *Task, fd FD, mode uint32, off, n int64) error {
 }
 
 func sysIoctl(t *Task, fd FD, cmd uint32, arg uint64) (uint64, error) {
+	return t.ioctl(fd, cmd, arg, taskMemory{t})
+}
+
+// ioctl serves ioctl(2); what requests point to is in mem.
+func (t *Task) ioctl(fd FD, cmd uint32, arg uint64, mem vfs.Memory) (uint64, error) {
 	f, err := t.files.Get(int(fd))
 	if err != nil {
 		return 0, err
@@ -533,7 +538,7 @@ func sysIoctl(t *Task, fd FD, cmd uint32, arg uint64) (uint64, error) {
 		return uint64(n), err
 	}
 	if i, ok := f.Impl.(vfs.Ioctler); ok {
-		return i.Ioctl(t, f, cmd, arg, taskMemory{t})
+		return i.Ioctl(t, f, cmd, arg, mem)
 	}
 	if cmd == fionread && f.Kind() == unix.S_IFREG {
 		a, err := f.Stat(t)
