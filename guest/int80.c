@@ -977,7 +977,7 @@ TEST(ipc)
 	R(I(117, 1, id, 1, 0, op));
 	op->sem_flg = 0;
 	struct ts32 *t = NEW(struct ts32, {0, 1000});
-	R(I(117, 4, id, 1, t, op));
+	R(I(117, 4, id, 1, 0, op, t));
 	struct ts64 *t64 = NEW(struct ts64, {0, 1000, 1});
 	R(I(420, id, op, 1, t64));
 	R(I(117, 3, id, 0, IPC_RMID, arg));

@@ -485,7 +485,10 @@ func sysTruncate(t *Task, name Str, size int64) error {
 
 func sysFallocate(t *Task, fd FD, mode uint32, off, n int64) error {
 	return t.writeError(t.withFile(fd, func(f *vfs.File) error {
-		if isPipe(f) && f.CanWrite() {
+		switch {
+		case off < 0 || n <= 0:
+			return unix.EINVAL
+		case isPipe(f) && f.CanWrite():
 			return unix.ESPIPE
 		}
 		return f.Allocate(t, mode, off, n)
