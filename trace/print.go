@@ -21,7 +21,6 @@ type style struct {
 	hex     int  // -x, -xx: 1 for strings that are not ASCII text, 2 for all
 	verbose bool // -v: structs in full
 	fds     bool // -y: what descriptors lead to
-	hideNUL bool
 }
 
 // printer writes the arguments and the result of one call. It is used for one call after another; nothing in it

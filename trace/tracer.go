@@ -58,7 +58,7 @@ type Options struct {
 	// does not parse is a *FilterError of New.
 	Filter []string
 
-	Strings int   // how many bytes of a string are shown, strace -s; 0 is 32, less than 0 none
+	Strings int   // how many bytes of a string are shown, strace -s; 0 is 32, less than 0 none, and a mebibyte the most
 	Hex     int   // 1: strings that are not plain text in hexadecimal, strace -x; 2: all strings, -xx
 	Verbose bool  // structs, arrays and environments in full, strace -v
 	Files   bool  // what descriptors lead to, strace -y
@@ -85,6 +85,7 @@ type Tracer struct {
 	mu      sync.Mutex
 	tasks   map[int]*task
 	alive   int // of those that are traced
+	dead    []*task
 	current *record
 	free    []*record
 	last    int64 // realtime of the last line: -r
@@ -106,6 +107,7 @@ type task struct {
 	pid, tid  int
 	comm      string
 	traced    bool
+	dead      bool    // and kept for a while: who wakes another while it ends is still to be named
 	record    *record // its call in progress
 	later     []laterSignal
 	blockedAt int64
@@ -137,6 +139,9 @@ type record struct {
 	watched  bool // it was there at the last tick
 }
 
+// maxStrings keeps a program that names a huge buffer from costing as much memory here.
+const maxStrings = 1 << 20
+
 // New readies a trace.
 func New(o Options) (*Tracer, error) {
 	f, err := parseFilter(o.Filter)
@@ -149,6 +154,7 @@ func New(o Options) (*Tracer, error) {
 	case o.Strings < 0:
 		o.Strings = 0
 	}
+	o.Strings = min(o.Strings, maxStrings)
 	if o.Column == 0 {
 		o.Column = 40
 	}
@@ -397,7 +403,7 @@ func (t *Tracer) Observe(e *sysemu.Event) {
 	k := t.tasks[e.TID]
 	switch e.Kind {
 	case sysemu.TaskStarted:
-		if k != nil {
+		if k != nil && !k.dead {
 			return
 		}
 		traced := e.Other == 0
@@ -426,8 +432,8 @@ func (t *Tracer) Observe(e *sysemu.Event) {
 		return
 	}
 	if k == nil || !k.traced {
-		if e.Kind == sysemu.TaskExited {
-			delete(t.tasks, e.TID)
+		if k != nil && e.Kind == sysemu.TaskExited {
+			t.bury(k)
 		}
 		return
 	}
@@ -497,6 +503,18 @@ func (t *Tracer) writeSignal(k *task, s *abi.Siginfo, at, real int64) {
 	}
 }
 
+// bury forgets a thread that has ended, but not at once.
+func (t *Tracer) bury(k *task) {
+	k.dead = true
+	t.dead = append(t.dead, k)
+	if len(t.dead) > 64 {
+		if old := t.dead[0]; t.tasks[old.tid] == old {
+			delete(t.tasks, old.tid)
+		}
+		t.dead = t.dead[1:]
+	}
+}
+
 func (t *Tracer) exited(k *task, e *sysemu.Event) {
 	if r := k.record; r != nil && t.current == r {
 		t.breakLine() // its handler has panicked
@@ -524,7 +542,7 @@ func (t *Tracer) exited(k *task, e *sysemu.Event) {
 	if t.page != nil {
 		t.page.exited(k, e.Time)
 	}
-	delete(t.tasks, k.tid)
+	t.bury(k)
 	t.alive--
 	t.wake()
 }

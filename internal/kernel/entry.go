@@ -51,9 +51,11 @@ func (t *Task) run(c *Call) {
 	if h := t.k.handler; h == nil {
 		v, err = t.serve(c)
 	} else {
+		t.k.nowServing(nil)
 		t.k.mu.Unlock()
 		v, err = t.serveUser(h, c)
 		t.k.mu.Lock()
+		t.k.nowServing(t)
 	}
 	t.finish(v, err)
 }
