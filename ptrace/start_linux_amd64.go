@@ -8,8 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spin is "jmp ." in both 64-bit and 32-bit code.
-var spin = []byte{0xeb, 0xfe}
+// spin makes r run the code that it returns: a loop of some seconds, then
+// exit_group(127). The loop is not for ever, so that the program ends should
+// this one die now.
+func spin(r *Regs) []byte {
+	if r.Cs == userCS {
+		r.Rcx, r.Rax, r.Rdi = 1<<34, unix.SYS_EXIT_GROUP, 127
+		return []byte{0xe2, 0xfe, 0x0f, 0x05} // loop .; syscall
+	}
+	const exitGroup32 = 252
+	r.Rcx, r.Rax, r.Rbx = 1<<32-1, exitGroup32, 127
+	return []byte{0xe2, 0xfe, 0xcd, 0x80} // loop .; int $0x80
+}
 
 // Start starts cmd as a tracee, and returns with it stopped before the first
 // instruction of the program. It is attached as by [Tracer.Seize].
@@ -56,11 +66,17 @@ func (t *Tracee) seizeAtExec(options Options) error {
 	if err := GetRegs(t.pid, &r); err != nil {
 		return err
 	}
-	code := make([]byte, len(spin))
+	looping := r
+	loop := spin(&looping)
+	looping.Orig_rax = ^uint64(0)
+	code := make([]byte, len(loop))
 	if _, err := t.ReadAt(code, int64(r.Rip)); err != nil {
 		return err
 	}
-	if _, err := t.WriteAt(spin, int64(r.Rip)); err != nil {
+	if _, err := t.WriteAt(loop, int64(r.Rip)); err != nil {
+		return err
+	}
+	if err := SetRegs(t.pid, &looping); err != nil {
 		return err
 	}
 	if err := Detach(t.pid, 0); err != nil {
