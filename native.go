@@ -65,8 +65,9 @@ func Attach(pid int, opts ...Option) (*Native, error) {
 }
 
 // StartNative starts cmd with handlers in front of it from its first
-// instruction. It is to be waited for by [Native.Wait]; if that returns
-// ErrDetached, by cmd.Wait.
+// instruction. It is to be waited for by [Native.Wait], which also does what
+// cmd.Wait does for the standard streams; if that returns ErrDetached, by
+// cmd.Wait.
 func StartNative(cmd *exec.Cmd, opts ...Option) (*Native, error) {
 	c, err := nativeConfig(opts)
 	if err != nil {

@@ -48,6 +48,7 @@ type Session struct {
 	tid     int // the tracing thread
 	first   int // the process attached to or started
 	cmd     *exec.Cmd
+	copied  sync.Once
 
 	mode atomic.Int32
 	off  atomic.Bool
@@ -443,6 +444,10 @@ func (s *Session) Wait() (unix.WaitStatus, error) {
 			return 0, s.err
 		}
 		return 0, ErrDetached
+	}
+	if s.cmd != nil {
+		// It has been waited for. This is for what is copied to its streams.
+		s.copied.Do(func() { s.cmd.Wait() })
 	}
 	return s.status, nil
 }
