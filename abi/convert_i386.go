@@ -239,6 +239,14 @@ func (s *StackT32) Set(v StackT) bool {
 	return true
 }
 
+func (s *MqAttr32) Get() MqAttr {
+	return MqAttr{Flags: int64(s.Flags), Maxmsg: int64(s.Maxmsg), Msgsize: int64(s.Msgsize), Curmsgs: int64(s.Curmsgs)}
+}
+func (s *MqAttr32) Set(v MqAttr) bool {
+	*s = MqAttr32{Flags: int32(v.Flags), Maxmsg: int32(v.Maxmsg), Msgsize: int32(v.Msgsize), Curmsgs: int32(v.Curmsgs)}
+	return true
+}
+
 func (s *Sigevent32) Get() Sigevent {
 	return Sigevent{Value: uint64(s.Value), Signo: s.Signo, Notify: s.Notify, TID: s.TID}
 }

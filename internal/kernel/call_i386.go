@@ -31,7 +31,7 @@ var shared386 = func() map[string][]string {
 		exit exit_group fork vfork clone3 unshare set_tid_address
 		getpid getppid gettid getpgid setpgid getpgrp getsid setsid
 		kill tkill tgkill pause rt_sigprocmask rt_sigpending rt_sigsuspend restart_syscall
-		pidfd_open pidfd_getfd kcmp setns seccomp modify_ldt
+		pidfd_open pidfd_getfd kcmp setns seccomp modify_ldt mq_unlink
 		prctl personality prlimit64 uname getrandom syslog vhangup reboot
 		capget capset
 		sched_yield sched_setaffinity sched_getscheduler sched_setscheduler sched_getparam sched_setparam

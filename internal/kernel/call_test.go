@@ -10,7 +10,7 @@ import (
 // list of i386's own calls is forgotten.
 func TestTablesAgree(t *testing.T) {
 	// Linux lacks these also where it emulates i386, or the kernel both.
-	lacking := map[string]bool{"io_pgetevents_time64": true, "mq_timedsend_time64": true, "mq_timedreceive_time64": true, "bdflush": true}
+	lacking := map[string]bool{"io_pgetevents_time64": true, "bdflush": true}
 	elsewhere := map[string]bool{"ptrace": true,
 		"set_thread_area": true, "get_thread_area": true} // not in 64-bit Linux
 	for i := range abi.Calls {

@@ -142,6 +142,7 @@ type (
 	msqids interface {
 		abi.MsqidDS | abi.MsqidDS32 | abi.OldMsqidDS32
 	}
+	mqAttrs interface{ abi.MqAttr | abi.MqAttr32 }
 	words   interface{ uint64 | uint32 } // unsigned long
 	offsets interface{ int64 | int32 }   // long, off_t
 )
@@ -176,5 +177,6 @@ var (
 	_ = []layout[abi.Shminfo]{(*abi.Shminfo32)(nil), (*abi.OldShminfo32)(nil)}
 	_ = []layout[abi.ShmInfo]{(*abi.ShmInfo32)(nil)}
 	_ = []layout[abi.SemidDS]{(*abi.SemidDS32)(nil), (*abi.OldSemidDS32)(nil)}
+	_ = []layout[abi.MqAttr]{(*abi.MqAttr32)(nil)}
 	_ = []layout[abi.MsqidDS]{(*abi.MsqidDS32)(nil), (*abi.OldMsqidDS32)(nil)}
 )

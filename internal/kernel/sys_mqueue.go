@@ -10,22 +10,31 @@ import (
 
 func init() {
 	addFamily(calls{
-		"mq_open":         r4(sysMqOpen),
+		"mq_open":         r4(sysMqOpen[abi.MqAttr]),
 		"mq_unlink":       e1(sysMqUnlink),
-		"mq_timedsend":    e5(sysMqTimedsend),
-		"mq_timedreceive": r5(sysMqTimedreceive),
-		"mq_notify":       e2(sysMqNotify),
-		"mq_getsetattr":   e3(sysMqGetsetattr),
+		"mq_timedsend":    e5(sysMqTimedsend[unix.Timespec]),
+		"mq_timedreceive": r5(sysMqTimedreceive[unix.Timespec]),
+		"mq_notify":       e2(sysMqNotify[abi.Sigevent]),
+		"mq_getsetattr":   e3(sysMqGetsetattr[abi.MqAttr]),
+	})
+	addFamily386(calls{
+		"mq_open":                r4(sysMqOpen[abi.MqAttr32]),
+		"mq_timedsend":           e5(sysMqTimedsend[timespec32]),
+		"mq_timedreceive":        r5(sysMqTimedreceive[timespec32]),
+		"mq_timedsend_time64":    e5(sysMqTimedsend[timespec64]),
+		"mq_timedreceive_time64": r5(sysMqTimedreceive[timespec64]),
+		"mq_notify":              e2(sysMqNotify[abi.Sigevent32]),
+		"mq_getsetattr":          e3(sysMqGetsetattr[abi.MqAttr32]),
 	})
 }
 
 // NotifyOwner implements mqueue.Owner.
 func (t *Task) NotifyOwner() any { return t.p }
 
-func sysMqOpen(t *Task, name Str, flags int32, mode uint32, attr Ptr[abi.MqAttr]) (int, error) {
+func sysMqOpen[T mqAttrs](t *Task, name Str, flags int32, mode uint32, attr Ptr[T]) (int, error) {
 	max, size := int64(-1), int64(-1)
 	if attr != 0 {
-		a, err := attr.In(t)
+		a, err := load[abi.MqAttr](t, attr)
 		if err != nil {
 			return 0, err
 		}
@@ -65,11 +74,11 @@ func (t *Task) withQueue(fd FD, f func(*vfs.File, *mqueue.Queue) error) error {
 }
 
 // mqDeadline reads a timeout, a point of the wall clock; 0 is none.
-func (t *Task) mqDeadline(p Ptr[unix.Timespec]) (int64, error) {
+func mqDeadline[T timespecs](t *Task, p Ptr[T]) (int64, error) {
 	if p == 0 {
 		return 0, nil
 	}
-	ts, err := p.In(t)
+	ts, err := load[unix.Timespec](t, p)
 	if err != nil {
 		return 0, err
 	}
@@ -79,8 +88,8 @@ func (t *Task) mqDeadline(p Ptr[unix.Timespec]) (int64, error) {
 	return t.realtimeDeadline(ts), nil
 }
 
-func sysMqTimedsend(t *Task, fd FD, p Addr, size uint64, prio uint32, timeout Ptr[unix.Timespec]) error {
-	deadline, err := t.mqDeadline(timeout)
+func sysMqTimedsend[T timespecs](t *Task, fd FD, p Addr, size uint64, prio uint32, timeout Ptr[T]) error {
+	deadline, err := mqDeadline(t, timeout)
 	if err != nil {
 		return err
 	}
@@ -102,8 +111,8 @@ func sysMqTimedsend(t *Task, fd FD, p Addr, size uint64, prio uint32, timeout Pt
 	})
 }
 
-func sysMqTimedreceive(t *Task, fd FD, p Addr, size uint64, prio Ptr[uint32], timeout Ptr[unix.Timespec]) (int, error) {
-	deadline, err := t.mqDeadline(timeout)
+func sysMqTimedreceive[T timespecs](t *Task, fd FD, p Addr, size uint64, prio Ptr[uint32], timeout Ptr[T]) (int, error) {
+	deadline, err := mqDeadline(t, timeout)
 	if err != nil {
 		return 0, err
 	}
@@ -128,11 +137,11 @@ func sysMqTimedreceive(t *Task, fd FD, p Addr, size uint64, prio Ptr[uint32], ti
 	return n, err
 }
 
-func sysMqGetsetattr(t *Task, fd FD, set, old Ptr[abi.MqAttr]) error {
+func sysMqGetsetattr[T mqAttrs](t *Task, fd FD, set, old Ptr[T]) error {
 	var a abi.MqAttr
 	if set != 0 {
 		var err error
-		if a, err = set.In(t); err != nil {
+		if a, err = load[abi.MqAttr](t, set); err != nil {
 			return err
 		}
 		if a.Flags&^unix.O_NONBLOCK != 0 {
@@ -144,7 +153,7 @@ func sysMqGetsetattr(t *Task, fd FD, set, old Ptr[abi.MqAttr]) error {
 		if set != 0 {
 			f.Flags = f.Flags&^unix.O_NONBLOCK | int(a.Flags)
 		}
-		return old.Put(t, was)
+		return storePut(t, old, was)
 	})
 }
 
@@ -162,14 +171,14 @@ const (
 
 // sysMqNotify is mq_notify(2). SIGEV_THREAD is the C library's affair: it gives
 // a netlink socket, to which a cookie of its own is sent.
-func sysMqNotify(t *Task, fd FD, ev Ptr[abi.Sigevent]) error {
+func sysMqNotify[T sigevents](t *Task, fd FD, ev Ptr[T]) error {
 	if ev == 0 {
 		return t.withQueue(fd, func(_ *vfs.File, q *mqueue.Queue) error {
 			q.Forget(t.p)
 			return nil
 		})
 	}
-	e, err := ev.In(t)
+	e, err := load[abi.Sigevent](t, ev)
 	if err != nil {
 		return err
 	}
