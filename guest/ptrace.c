@@ -203,6 +203,35 @@ TEST(memory)
 	next_of("end", p);
 }
 
+// The stack grows for the tracer too.
+TEST(stack)
+{
+	pid_t p = TRACEE(pause());
+	long sp = REG(p, rsp) & ~7, v = 1;
+	R(pt(PTRACE_POKEDATA, p, sp - 512, 5)); R(pt(PTRACE_PEEKDATA, p, sp - 512, (long)&v)); say("%ld", v);
+	R(pt(PTRACE_POKEDATA, p, sp - (1 << 20), 6)); R(pt(PTRACE_PEEKDATA, p, sp - (1 << 20), (long)&v)); say("%ld", v);
+	R(pt(PTRACE_PEEKDATA, p, sp - (1L << 40), (long)&v));
+	end(p);
+}
+
+// What debuggers make core files of: which private mappings of files have been written to.
+static long written_data[2048] = {1};
+TEST(anonymous)
+{
+	written_data[512] = 2;
+	char line[300];
+	bool ours = false;
+	FILE *f = fopen("/proc/self/smaps", "r");
+	while (fgets(line, sizeof line, f)) {
+		unsigned long lo, hi;
+		if (sscanf(line, "%lx-%lx ", &lo, &hi) == 2)
+			ours = lo <= (long)&written_data[512] && (long)&written_data[512] < hi;
+		else if (ours && !strncmp(line, "Anonymous:", 10))
+			T(atoi(line + 10) >= 4);
+	}
+	fclose(f);
+}
+
 TEST(proc_mem)
 {
 	pid_t p = TRACEE(say("%s", text));

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sysemu/sysemu/internal/machine"
 	"github.com/sysemu/sysemu/internal/mm"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
@@ -81,31 +82,43 @@ func procMaps(ctx vfs.Context, e procEntry, w *bytes.Buffer) error {
 	return nil
 }
 
-// procSmaps tells of each mapping how much of it is in memory. The host knows
-// only the sum; it is shared out among the mappings in proportion to their
-// sizes, so the sum is right and the parts are a guess.
+// procSmaps tells of each mapping how much of it is in memory, as the host
+// counts it. Where the host has several as one, they share that in proportion
+// to their sizes. Debuggers take from it which mappings of files have been
+// written to, for a core file.
 func procSmaps(ctx vfs.Context, e procEntry, w *bytes.Buffer, rollup bool) error {
 	list := e.mappings(ctx)
 	if len(list) == 0 {
 		return nil
 	}
 	u := e.memoryUse()
-	part := func(size uint64) uint64 {
-		if u.size == 0 {
-			return 0
+	var uses []machine.MappingUse
+	if t := e.live(); !rollup && t != nil && t.th != nil {
+		uses = t.th.MappingUses()
+	}
+	use := func(m *mapping) (rss, anonymous uint64) {
+		for len(uses) > 0 && uses[0].End <= m.Start { // both in order
+			uses = uses[1:]
 		}
-		return uint64(float64(u.rss)*float64(size)/float64(u.size)) &^ (mm.PageSize - 1)
+		for _, h := range uses {
+			if h.Start >= m.End {
+				break
+			}
+			of := func(n uint64) uint64 {
+				part := float64(min(h.End, m.End)-max(h.Start, m.Start)) / float64(h.End-h.Start)
+				return (uint64(float64(n)*part) + mm.PageSize - 1) &^ (mm.PageSize - 1)
+			}
+			rss += of(h.RSS)
+			anonymous += of(h.Anonymous)
+		}
+		rss = min(rss, m.Size())
+		return rss, min(anonymous, rss)
 	}
 	kb := func(name string, n uint64) { fmt.Fprintf(w, "%-15s %8d kB\n", name+":", n>>10) }
-	counts := func(size, rss uint64, anonymous, shared bool) {
-		dirty, clean, sh := uint64(0), uint64(0), uint64(0)
-		switch {
-		case shared:
-			sh = rss
-		case anonymous:
-			dirty = rss
-		default:
-			clean = rss
+	counts := func(rss, dirty uint64, shared bool) {
+		clean, sh := rss-dirty, uint64(0)
+		if shared {
+			clean, dirty, sh = 0, 0, rss
 		}
 		kb("Rss", rss)
 		kb("Pss", rss)
@@ -128,15 +141,16 @@ func procSmaps(ctx vfs.Context, e procEntry, w *bytes.Buffer, rollup bool) error
 	}
 	if rollup {
 		fmt.Fprintf(w, "%-73s[rollup]\n", fmt.Sprintf("%08x-%08x ---p 00000000 00:00 0 ", list[0].Start, list[len(list)-1].End))
-		counts(u.size, u.rss, true, false)
+		counts(u.rss, u.rss, false)
 		return nil
 	}
-	for _, m := range list {
+	for i, m := range list {
 		m.line(w)
 		kb("Size", m.Size())
 		kb("KernelPageSize", mm.PageSize)
 		kb("MMUPageSize", mm.PageSize)
-		counts(m.Size(), part(m.Size()), m.ino == 0, m.Shared)
+		rss, anonymous := use(&list[i])
+		counts(rss, anonymous, m.Shared)
 		fmt.Fprintf(w, "THPeligible:    %8d\n", 0)
 		w.WriteString("VmFlags:")
 		for _, f := range []struct {

@@ -192,6 +192,7 @@ func (a *ptraceArgs) mayRead() bool {
 
 func peekData(a *ptraceArgs) (uint64, error) {
 	var v uint64
+	a.growStack()
 	if !a.mayRead() || a.o.peek(a.addr, asBytes(&v)[:a.abi.word]) != nil {
 		return 0, unix.EIO
 	}
@@ -200,10 +201,24 @@ func peekData(a *ptraceArgs) (uint64, error) {
 
 func pokeData(a *ptraceArgs) (uint64, error) {
 	v := a.data
+	a.growStack()
 	if !a.mayRead() || a.o.poke(a.addr, asBytes(&v)[:a.abi.word]) != nil {
 		return 0, unix.EIO
 	}
 	return 0, nil
+}
+
+// growStack lets the tracee's stack reach down to addr, if it may: debuggers
+// write there before the tracee itself has.
+func (a *ptraceArgs) growStack() {
+	o := a.o
+	if o.mm == nil || o.mm.Find(a.addr) != nil || !a.mayRead() {
+		return
+	}
+	a.t.atTracee(o, func() error {
+		o.mm.Fault(o, o.th, a.addr)
+		return nil
+	})
 }
 
 // mapped is how many of n bytes at addr are the task's: what else is mapped in

@@ -100,3 +100,44 @@ func (t *Thread) ForceWrite(addr uint64, p []byte) (int, error) {
 func (t *Thread) HostMaps() ([]byte, error) {
 	return os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/maps")
 }
+
+// MappingUse is how much of a mapping is in memory, in bytes; of that, what is
+// the process's own and of no file.
+type MappingUse struct {
+	Start, End     uint64
+	RSS, Anonymous uint64
+}
+
+// MappingUses is what the host says of each of the thread's mappings, which may
+// be cut at other places than the guest's.
+func (t *Thread) MappingUses() (list []MappingUse) {
+	if t.dead.Load() {
+		return nil
+	}
+	b, _ := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/smaps")
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		if lo, hi, ok := strings.Cut(f[0], "-"); ok {
+			start, err1 := strconv.ParseUint(lo, 16, 64)
+			end, err2 := strconv.ParseUint(hi, 16, 64)
+			if err1 == nil && err2 == nil {
+				list = append(list, MappingUse{Start: start, End: end})
+			}
+			continue
+		}
+		if len(list) == 0 {
+			continue
+		}
+		kb, _ := strconv.ParseUint(f[1], 10, 64)
+		switch last := &list[len(list)-1]; f[0] {
+		case "Rss:":
+			last.RSS = kb << 10
+		case "Anonymous:":
+			last.Anonymous = kb << 10
+		}
+	}
+	return list
+}
