@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/hostcan"
 	"golang.org/x/sys/unix"
 )
 
@@ -466,4 +467,40 @@ func TestNativeHandlers(t *testing.T) {
 	if _, err := StartNative(exec.Command("/no/such/program")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
+}
+
+// 32-bit programs, by their own table.
+func TestNative32(t *testing.T) {
+	hostcan.Need(t, hostcan.Run32)
+	bin := buildC(t, `#include <stdio.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+int main() {
+	int v;
+	asm volatile("int $0x80" : "=a"(v) : "a"(SYS_getuid32));
+	printf("%d %ld\n", v, syscall(SYS_getuid32));
+	fflush(stdout);
+	return write(1, "hello\n", 6);
+}`, "-m32")
+	nativeModes(t, func(t *testing.T, mode Mode) {
+		cmd := exec.Command(bin)
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		n := startNative(t, cmd, WithMode(mode), WithMiddleware(
+			on("getuid32", func(c *Call, _ Handler) (uint64, error) {
+				if c.Arch() != abi.I386 {
+					t.Error(c.Arch())
+				}
+				return 4711, nil
+			}),
+			on("write", func(c *Call, next Handler) (uint64, error) {
+				if c.Arg(2) == 6 {
+					c.SetArg(2, 3)
+				}
+				return next.ServeCall(c)
+			})))
+		if ws, err := n.Wait(); err != nil || ws.ExitStatus() != 3 || out.String() != "4711 4711\nhel" {
+			t.Errorf("%v %#x %q", err, ws, out.String())
+		}
+	})
 }
