@@ -32,7 +32,7 @@ _sysctl create_module get_kernel_syms query_module nfsservctl getpmsg putpmsg af
 var unsafeCalls386 = strings.Fields(`
 waitpid umount stime nice signal sigaction sigsuspend ssetmask sigreturn socketcall ipc vm86 vm86old mmap2 fcntl64 setgroups32
 clock_settime64 clock_adjtime64 semtimedop_time64 rt_sigtimedwait_time64 futex_time64 mq_timedsend_time64 mq_timedreceive_time64
-io_pgetevents_time64 set_thread_area get_thread_area
+io_pgetevents_time64 set_thread_area get_thread_area prlimit64
 `)
 
 // otherOrder are calls with several things wrong of which Linux finds another
@@ -40,7 +40,7 @@ io_pgetevents_time64 set_thread_area get_thread_area
 var otherOrder = strings.Fields(`
 splice sendfile pwritev2 pwritev execveat copy_file_range pwrite64 writev vmsplice preadv2 preadv write pread64 epoll_wait
 connect recvfrom sendto waitid sched_setparam sched_rr_get_interval sched_getparam sched_getaffinity sched_setaffinity
-get_robust_list setsockopt
+get_robust_list setsockopt sendfile64 sched_rr_get_interval_time64
 `)
 
 // otherResult are results that are right too, by the call and kind of pointer.

@@ -81,13 +81,15 @@ func (d *OldMsqidDS32) Get() MsqidDS {
 	if q == 0 {
 		q = uint64(d.Lqbytes)
 	}
-	return MsqidDS{Perm: d.Perm.Get(), Stime: int64(d.Stime), Rtime: int64(d.Rtime), Ctime: int64(d.Ctime), Cbytes: uint64(d.Lcbytes),
+	return MsqidDS{Perm: d.Perm.Get(), Stime: int64(d.Stime), Rtime: int64(d.Rtime), Ctime: int64(d.Ctime), Cbytes: uint64(d.Cbytes),
 		Qnum: uint64(d.Qnum), Qbytes: q, Lspid: int32(d.Lspid), Lrpid: int32(d.Lrpid)}
 }
+
+// Set: the long fields are not told beside a 64-bit kernel.
 func (d *OldMsqidDS32) Set(v MsqidDS) bool {
 	short := func(n uint64) uint16 { return uint16(min(n, math.MaxUint16)) }
-	*d = OldMsqidDS32{Stime: int32(v.Stime), Rtime: int32(v.Rtime), Ctime: int32(v.Ctime), Lcbytes: uint32(v.Cbytes),
-		Lqbytes: uint32(v.Qbytes), Cbytes: short(v.Cbytes), Qnum: short(v.Qnum), Qbytes: short(v.Qbytes), Lspid: uint16(v.Lspid),
+	*d = OldMsqidDS32{Stime: int32(v.Stime), Rtime: int32(v.Rtime), Ctime: int32(v.Ctime), Cbytes: short(v.Cbytes),
+		Qnum: short(v.Qnum), Qbytes: short(v.Qbytes), Lspid: uint16(v.Lspid),
 		Lrpid: uint16(v.Lrpid)}
 	return d.Perm.Set(v.Perm)
 }

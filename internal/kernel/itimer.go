@@ -258,7 +258,7 @@ func sysTimerCreate[T sigevents](t *Task, clock int32, ev Ptr[T], id Ptr[int32])
 		}
 	}
 	x.tm = newTimer(x.fire)
-	if err := id.Put(t, x.id); err != nil {
+	if err := id.Out(t, &x.id); err != nil {
 		return err
 	}
 	pt.byID[x.id] = x
@@ -361,6 +361,9 @@ func (x *posixTimer) get() unix.ItimerSpec {
 }
 
 func sysTimerSettime[T itimerspecs](t *Task, id, flags int32, v, old Ptr[T]) error {
+	if v == 0 {
+		return unix.EINVAL
+	}
 	n, err := load[unix.ItimerSpec](t, v)
 	if err != nil {
 		return err
