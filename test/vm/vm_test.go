@@ -25,6 +25,8 @@ var suites = []struct{ name, pkg, run string }{
 	{"sigframe", "internal/sigframe", "Build32"}, // what a return restores of null selectors has changed since that kernel
 	{"machine", "internal/machine", "Int80|Debug|32"},
 	{"ptrace", "ptrace", "Series|HardwareBreakpoint|SyscallStops"},
+	{"guest", "test/guest", "TestI386"},
+	{"real", "test/real", "TestI386"},
 }
 
 // limit is for the boot and all tests: code runs ten times slower than outside, and more on a busy host.
@@ -57,6 +59,22 @@ func TestIn32BitMachine(t *testing.T) {
 		}
 	}
 	build("build", "-o", filepath.Join(dir, "sysemu"), "./cmd/sysemu")
+	// Nothing is compiled or fetched in there.
+	guests := filepath.Join(dir, "guests")
+	if err := os.Mkdir(guests, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "SYSEMU="+filepath.Join(dir, "sysemu"), "SYSEMU_GUESTS="+guests)
+	programs := exec.Command("go", "test", "-count=1", "-run", "TestBuild32", "./test/guest")
+	programs.Dir, programs.Env = root, env
+	if out, err := programs.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", programs, err, out)
+	}
+	fetched, err := exec.Command("../i386/fetch").Output()
+	if err != nil {
+		t.Fatalf("test/i386/fetch: %v", err)
+	}
+	env = append(env, "SYSEMU_I386="+strings.TrimSpace(string(fetched)))
 	var script strings.Builder
 	for _, s := range suites {
 		bin := filepath.Join(dir, s.name+".test")
@@ -69,7 +87,7 @@ func TestIn32BitMachine(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit+30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "./run", "-t", fmt.Sprint(int(limit.Seconds())), "--", "bash", filepath.Join(dir, "script"))
-	cmd.Env = append(os.Environ(), "SYSEMU="+filepath.Join(dir, "sysemu"))
+	cmd.Env = env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v", err)
