@@ -62,14 +62,16 @@ type Kernel struct {
 	random io.Reader
 	timers timerHeap
 
-	pids     pidTable
-	init     *Process // adopts orphans; the first program
-	boot     *Task    // stands in as the caller where no task is; never runs
-	ns       *vfs.Namespace
-	hostname string
-	domain   string
-	ram      ram
-	memfds   *tmpfs.FS // of memfds and shared memory; nil until there is one
+	pids                     pidTable
+	init                     *Process // adopts orphans; the first program
+	boot                     *Task    // stands in as the caller where no task is; never runs
+	ns                       *vfs.Namespace
+	hostname                 string
+	domain                   string
+	ram                      ram
+	corePattern, coreUsesPID *string // /proc/sys/kernel/core_pattern, core_uses_pid
+
+	memfds *tmpfs.FS // of memfds and shared memory; nil until there is one
 
 	devices      devfs.Table
 	terminals    *tty.FS              // nil until MountStandard

@@ -32,7 +32,7 @@ func (pf *procFS) addSysctls(sys *pseudofs.Dir) {
 	}
 	fixed := func(name, value string) { show(name, func() string { return value }) }
 	// kept is a setting that may be changed; check says what it may be.
-	kept := func(name, value string, check func(string) bool) {
+	kept := func(name, value string, check func(string) bool) *string {
 		v := value
 		f := show(name, func() string { return v })
 		f.Mode = 0o644
@@ -44,6 +44,7 @@ func (pf *procFS) addSysctls(sys *pseudofs.Dir) {
 			v = s
 			return nil
 		}
+		return &v
 	}
 	number := func(s string) bool {
 		for _, f := range strings.Fields(s) {
@@ -97,8 +98,8 @@ func (pf *procFS) addSysctls(sys *pseudofs.Dir) {
 	kept("kernel/msgmax", "8192", number)
 	kept("kernel/msgmnb", "16384", number)
 	kept("kernel/msgmni", "32000", number)
-	kept("kernel/core_pattern", "core", text)
-	kept("kernel/core_uses_pid", "0", number)
+	k.corePattern = kept("kernel/core_pattern", "core", text)
+	k.coreUsesPID = kept("kernel/core_uses_pid", "0", number)
 	kept("kernel/printk", "4\t4\t1\t7", number)
 	kept("kernel/randomize_va_space", "2", number)
 	kept("kernel/dmesg_restrict", "0", number)

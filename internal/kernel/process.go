@@ -37,6 +37,7 @@ type Process struct {
 	exitSignal int
 	groupExit  bool
 	exitCode   int // as wait4 reports it
+	core       *coreDump
 	zombie     bool
 	reaped     bool
 	ended      wait.Queue // pidfds and Cmd.Wait: woken when zombie
@@ -317,6 +318,9 @@ func (p *Process) threadEnded(t *Task) {
 			c.parentThread = p.threads[0]
 			c.parentDied(p)
 		}
+	}
+	if d := p.core; d != nil && !d.done {
+		d.by.Wakeup() // it waits for the others too
 	}
 	if len(p.threads) == 1 && len(p.zombies) == 0 {
 		// An exec waits for the others to go.

@@ -458,6 +458,7 @@ func (t *Task) doWork() bool {
 	for {
 		t.work = false
 		if t.dying || t.exited {
+			t.awaitDump()
 			code := t.p.exitCode
 			if t.exitAlone && !t.p.groupExit {
 				code = t.exitAs
@@ -522,7 +523,7 @@ func (t *Task) deliver() bool {
 			if t.k.observed() {
 				t.observeSignal(SignalDelivered, &i)
 			}
-			t.p.exitGroup(sig)
+			t.endBySignal(&i)
 			return false
 		}
 		if t.tracee != nil && !t.ptraceSignal(&i, shared) {
@@ -552,7 +553,7 @@ func (t *Task) deliver() bool {
 			t.p.stop(t, sig)
 			return false
 		default:
-			t.p.exitGroup(sig)
+			t.endBySignal(&i)
 			return false
 		}
 		if traced {

@@ -46,8 +46,11 @@ type Task struct {
 	pending   sigQueue
 	sigWanted sigset // what sigtimedwait waits for
 	condemned sigset // of the pending ones: those that end the process at once
-	altstack  abi.StackT
-	fault     machine.FaultInfo // of the last fault with a handler; frames show it
+
+	parked   bool // ended, but for the core dump in progress
+	noted    *threadState
+	altstack abi.StackT
+	fault    machine.FaultInfo // of the last fault with a handler; frames show it
 
 	inStop       bool // stopped, with the whole process
 	stopPending  bool // a group-stop that it has yet to join: matters to a tracee
