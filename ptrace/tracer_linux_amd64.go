@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -260,6 +261,31 @@ func (tr *Tracer) Close() error {
 	if err := tr.here(unix.PTRACE_DETACH, -1); err != nil {
 		return err
 	}
+	tr.letGo()
+	// Whoever died while it made a child has not told of it, and the child may
+	// not have reported yet: it counts among those that can be waited for.
+	for range newbornTries {
+		t, _, err := tr.Poll()
+		if t == nil && err != nil {
+			break // ECHILD: there is nobody
+		}
+		if t == nil {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		tr.letGo()
+	}
+	tr.closed = true
+	runtime.UnlockOSThread()
+	return nil
+}
+
+// newbornTries is how often, a millisecond apart, Close looks for a child that
+// is yet to report, when this thread has other children than tracees.
+const newbornTries = 50
+
+// letGo kills or detaches all tracees that are known.
+func (tr *Tracer) letGo() {
 	// Children may be born while the others are seen to.
 	for len(tr.tracees) > 0 {
 		for t := range maps.Values(maps.Clone(tr.tracees)) {
@@ -278,9 +304,6 @@ func (tr *Tracer) Close() error {
 			}
 		}
 	}
-	tr.closed = true
-	runtime.UnlockOSThread()
-	return nil
 }
 
 // kill kills the tracee's process and waits for this thread's end.
