@@ -60,7 +60,9 @@ const (
 	procTaskDir
 )
 
-func procIno(id int, kind, n uint64) uint64 { return uint64(id)<<28 | kind<<24 | n&0xffffff }
+// procIno fits what 32-bit programs have for inode numbers: 15 bits say who,
+// as pidMax has it, 4 the kind, and 13 which. Descriptors above 8191 share theirs.
+func procIno(id int, kind, n uint64) uint64 { return uint64(id)<<17 | kind<<13 | n&0x1fff }
 
 // procEntry is whom a directory is about: a process, or one of its threads.
 type procEntry struct {

@@ -47,11 +47,12 @@ func (fs *FS) Statfs(vfs.Context) (unix.Statfs_t, error) {
 }
 
 // Ino makes an inode number of a name: the same whenever it is asked for, so
-// that what is made anew at each lookup keeps its number.
+// that what is made anew at each lookup keeps its number. It fits what 32-bit
+// programs have for it.
 func Ino(name string) uint64 {
-	h := fnv.New64a()
+	h := fnv.New32a()
 	h.Write([]byte(name))
-	return h.Sum64()&(1<<52-1) | 1
+	return uint64(h.Sum32() | 1)
 }
 
 // Node is what every inode has. Embed it by way of Dir, File or Link.
