@@ -188,6 +188,7 @@ func (a *attachCmd) Run(std streams) error {
 	if w == nil {
 		return supervise(std, signals)
 	}
+	w.ready()
 	count := &tally{calls: make(map[string]int)}
 	var n *sysemu.Native
 	if program != nil {

@@ -21,8 +21,12 @@ import (
 // workerEnv tells the worker that it is one, and its parent's process group.
 const workerEnv = "SYSEMU_ATTACH_WORKER"
 
-// lifeline is a descriptor of the worker's: a pipe that ends with its parent.
-const lifeline = 3
+// Descriptors of the worker's: a pipe that ends with its parent, and one that it
+// closes when it minds signals. Before that one would end it.
+const (
+	lifeline  = 3
+	readiness = 4
+)
 
 // worker is nil in the first process.
 type worker struct {
@@ -37,8 +41,12 @@ func asWorker() *worker {
 	}
 	os.Unsetenv(workerEnv)
 	syscall.CloseOnExec(lifeline)
+	syscall.CloseOnExec(readiness)
 	return &worker{group}
 }
+
+// ready says that signals may come.
+func (*worker) ready() { unix.Close(readiness) }
 
 // watch calls f when the parent has ended.
 func (*worker) watch(f func()) {
@@ -55,20 +63,28 @@ func supervise(std streams, signals <-chan os.Signal) error {
 		return err
 	}
 	defer w.Close()
+	ready, unready, err := os.Pipe()
+	if err != nil {
+		r.Close()
+		return err
+	}
+	defer ready.Close()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), workerEnv+"="+strconv.Itoa(unix.Getpgrp()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.in, std.out, std.err
-	cmd.ExtraFiles = []*os.File{r}
+	cmd.ExtraFiles = []*os.File{r, unready}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	r.Close()
+	unready.Close()
 	if err != nil {
 		return err
 	}
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
+		ready.Read(make([]byte, 1))
 		for {
 			select {
 			case sig := <-signals:
