@@ -73,6 +73,11 @@ static void reap(pid_t pid) {
 // PTRACE_POKEUSER, both on one CPU. Natively it is the floor of every call that
 // sysemu serves on this host.
 static uint64_t do_ptrace_stop(uint64_t n) {
+#ifdef __x86_64__
+	const size_t result = offsetof(struct user_regs_struct, rax);
+#else
+	const size_t result = offsetof(struct user_regs_struct, eax);
+#endif
 	cpu_set_t old, one;
 	check(sched_getaffinity(0, sizeof old, &old), "sched_getaffinity");
 	int cpu = 0;
@@ -97,7 +102,7 @@ static uint64_t do_ptrace_stop(uint64_t n) {
 		check(ptrace(PTRACE_SYSEMU, pid, 0, 0), "PTRACE_SYSEMU");
 		check(wait4(pid, &status, __WALL, 0), "wait4");
 		check(ptrace(PTRACE_GETREGS, pid, 0, &regs), "PTRACE_GETREGS");
-		check(ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, rax), 1), "PTRACE_POKEUSER");
+		check(ptrace(PTRACE_POKEUSER, pid, result, 1), "PTRACE_POKEUSER");
 	}
 	t = now() - t;
 	kill(pid, SIGKILL);
