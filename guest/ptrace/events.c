@@ -82,12 +82,13 @@ static void end_child(struct tracee *c)
 
 static void births(const char *name, char *label, bool held)
 {
+	BOTH(good)
 	EACH(a)
 	EACH(b)
 	{
 		if (emulates(*a))
 			continue; // there is no birth
-		begin(name, label, PTRACE_O_TRACESYSGOOD | ALL_BIRTHS);
+		begin(name, label, *good | ALL_BIRTHS);
 		if (until_event(*a, 8)) {
 			struct tracee c = newborn();
 			struct tracee parent = T;
@@ -115,12 +116,13 @@ PROBE(clone) { births("clone", cloning, false); }
 // A parent that waits for its child to let go of its memory.
 PROBE(vfork)
 {
+	BOTH(good)
 	EACH(a)
 	EACH(b)
 	{
 		if (emulates(*a))
 			continue;
-		begin("vfork", vforking, PTRACE_O_TRACESYSGOOD | ALL_BIRTHS);
+		begin("vfork", vforking, *good | ALL_BIRTHS);
 		if (until_event(*a, 8)) {
 			struct tracee c = newborn();
 			// The parent is let go first; it reports when the child has ended.
@@ -143,9 +145,10 @@ PROBE(fork) { births("fork", forking, false); }
 // What was entered under SYSCALL is executed though it is left by another request, and the child is not emulated.
 PROBE(fork_left_otherwise)
 {
+	BOTH(good)
 	EACH(a)
 	{
-		begin("fork", forking, PTRACE_O_TRACESYSGOOD | ALL_BIRTHS);
+		begin("fork", forking, *good | ALL_BIRTHS);
 		go(PTRACE_SYSCALL);
 		if (go(*a) >> 16) {
 			struct tracee c = newborn();
@@ -159,9 +162,10 @@ PROBE(fork_left_otherwise)
 
 PROBE(thread)
 {
+	BOTH(good)
 	EACH(b)
 	{
-		begin("thread", threading, PTRACE_O_TRACESYSGOOD | ALL_BIRTHS);
+		begin("thread", threading, *good | ALL_BIRTHS);
 		if (until_event(PTRACE_CONT, 8)) {
 			struct tracee c = newborn();
 			for (int i = 0; i < 3; i++)
@@ -201,12 +205,13 @@ PROBE(unasked)
 // A program of its own, to be found at its labels again: it is put there at the stop of exec.
 PROBE(exec)
 {
+	BOTH(good)
 	EACH(a)
 	EACH(b)
 	{
 		if (emulates(*a))
 			continue;
-		begin("exec", execing, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC);
+		begin("exec", execing, *good | PTRACE_O_TRACEEXEC);
 		if (until_event(*a, 8)) {
 			at(&T, plain);
 			to_end(*b, 6);

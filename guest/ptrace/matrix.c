@@ -2,10 +2,7 @@
 // instruction.
 #include "probe.h"
 
-static const unsigned sysgood[] = {PTRACE_O_TRACESYSGOOD, 0};
-#define BOTH(G) for (const unsigned *G = sysgood; G < sysgood + 2; G++)
-// Every request by every request, and each by itself without the option.
-#define PAIRS(G, A, B) BOTH(G) EACH(A) EACH(B) if (*G || *A == *B)
+#define PAIRS(G, A, B) BOTH(G) EACH(A) EACH(B)
 
 // From the entry of a call, reached under each request that stops there.
 static void from_entry(char *label)

@@ -144,6 +144,8 @@ static const char *name_of(int req)
 
 static const int requests[] = {PTRACE_CONT,	  PTRACE_SYSCALL,    PTRACE_SYSEMU, PTRACE_SYSEMU_SINGLESTEP,
 			       PTRACE_SINGLESTEP, PTRACE_SINGLEBLOCK};
+static const unsigned sysgood[] = {PTRACE_O_TRACESYSGOOD, 0};
+#define BOTH(G) for (const unsigned *G = sysgood; G < sysgood + 2; G++)
 #define EACH(R) for (const int *R = requests; R < requests + sizeof requests / sizeof *requests; R++)
 
 static bool skim;	// leave strays out
