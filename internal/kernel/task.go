@@ -139,6 +139,7 @@ func (t *Task) main() {
 		if t.work && !t.doWork() {
 			return
 		}
+		t.arch = abi.AMD64 // in no call: what Linux says of 32-bit code too
 		if t.cpu.resched {
 			if !t.cpu.ready.empty() || len(t.cpu.inbox) > 0 {
 				t.nivcw++
@@ -158,7 +159,6 @@ func (t *Task) main() {
 		case machine.Fault:
 			t.takeFault(ev)
 		case machine.Kicked:
-			t.arch = abi.AMD64
 		case machine.VSyscall:
 			t.vsyscall()
 		case machine.Died:
