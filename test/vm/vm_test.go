@@ -28,7 +28,7 @@ var suites = []struct{ name, pkg, run string }{
 	{"guest", "test/guest", "TestI386"},
 	{"real", "test/real", "TestI386"},
 	{"probe", "test/guest/ptrace", "TestProbes/32/(order|series)/(user|seccomp|entry|flag|sysemu)"},
-	{"debug registers", "test/debug", "TestGDB/(watchpoint|hardware)"},
+	{"gdb", "test/debug", "TestGDB/(watchpoint|hardware)"},
 }
 
 // limit is for the boot and all tests: code runs ten times slower than outside, and more on a busy host.
