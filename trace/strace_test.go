@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +102,7 @@ func native(t *testing.T, dir string, flags []string, args ...string) string {
 	cmd := exec.CommandContext(ctx, need(t, "strace"), append(append([]string{"-o", out}, flags...), args...)...)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a session that started outside a PID namespace has number 0 in it
 	cmd.Run()
 	if ctx.Err() != nil {
 		t.Error("natively it did not end")

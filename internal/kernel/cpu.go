@@ -154,9 +154,39 @@ func (c *CPU) dispatch(t *Task) {
 // two CPUs would wake each other each time, which costs many times what a move
 // does. It stays there for a while even if it has to wait.
 func (t *Task) join(o *Task) {
+	if !t.mayRunOn(o.cpu) {
+		return
+	}
 	t.movedAt = t.k.clock.Monotonic()
 	if t.cpu != o.cpu {
 		t.moveTo = o.cpu
+	}
+}
+
+// mayRunOn tells what sched_setaffinity(2) has left the task.
+func (t *Task) mayRunOn(c *CPU) bool {
+	m := t.attrs.affinity
+	return m == nil || m[c.id/8]&(1<<(c.id%8)) != 0
+}
+
+// heedAffinity sends the task to a CPU that it may run on.
+func (t *Task) heedAffinity() {
+	at := t.cpu
+	if t.moveTo != nil {
+		at = t.moveTo
+	}
+	if at == nil || t.mayRunOn(at) {
+		return
+	}
+	var best *CPU
+	for _, c := range t.k.cpus {
+		if t.mayRunOn(c) && (best == nil || c.load() < best.load()) {
+			best = c
+		}
+	}
+	t.moveTo = best
+	if t.cpu.current == t {
+		t.cpu.poke()
 	}
 }
 
@@ -243,10 +273,10 @@ func (k *Kernel) tickAll() bool {
 		if to := k.relief(c); to != nil {
 			// The thread must be let go of by its own CPU.
 			if t := c.ready.find(func(t *Task) bool {
-				return t.stack == nil && time.Duration(now-t.readySince) > patience && t.settled(now)
+				return t.stack == nil && time.Duration(now-t.readySince) > patience && t.settled(now) && t.mayRunOn(to)
 			}); t != nil {
 				c.inbox = append(c.inbox, func() {
-					if t.stack == nil && c.ready.remove(t) {
+					if t.stack == nil && t.mayRunOn(to) && c.ready.remove(t) {
 						c.handOver(t, to)
 					}
 				})

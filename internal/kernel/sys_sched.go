@@ -84,8 +84,8 @@ func sysSchedGetaffinity[W words](t *Task, tid int32, size uint32, mask Ptr[W]) 
 	return len(m), t.CopyOut(uint64(mask), m)
 }
 
-// sysSchedSetaffinity keeps the mask for reading back; tasks run where there
-// is room.
+// sysSchedSetaffinity: a task that is where it may no longer be moves before it
+// runs guest code again.
 func sysSchedSetaffinity(t *Task, tid int32, size uint32, mask Addr) error {
 	all := t.k.allCPUs()
 	m := make([]byte, len(all))
@@ -111,6 +111,7 @@ func sysSchedSetaffinity(t *Task, tid int32, size uint32, mask Addr) error {
 		m = nil
 	}
 	o.attrs.affinity = m
+	o.heedAffinity()
 	return nil
 }
 
