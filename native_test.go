@@ -504,3 +504,36 @@ int main() {
 		}
 	})
 }
+
+// A child is born in its parent's call, with the registers that the parent
+// gave, not those that a handler put in their place.
+func TestNativeForkArguments(t *testing.T) {
+	bin := buildC(t, `#include <stdio.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main() {
+	register long ctid asm("r10") = 0x1234, tls asm("r8") = 0x5678;
+	long pid = SYS_clone;
+	asm volatile("syscall" : "+a"(pid), "+r"(ctid), "+r"(tls) : "D"((long)SIGCHLD), "S"(0L), "d"(0L) : "rcx", "r11", "memory");
+	long at = ctid, is = tls;
+	if (pid)
+		waitpid(pid, NULL, 0);
+	printf("%s %lx %lx\n", pid ? "parent" : "child", at, is);
+}`)
+	nativeModes(t, func(t *testing.T, mode Mode) {
+		cmd := exec.Command(bin)
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		n := startNative(t, cmd, WithMode(mode), WithMiddleware(on("clone", func(c *Call, next Handler) (uint64, error) {
+			c.SetArg(3, 0)
+			c.SetArg(4, 1)
+			return next.ServeCall(c)
+		})))
+		const want = "child 1234 5678\nparent 1234 5678\n"
+		if ws, err := n.Wait(); err != nil || ws != 0 || out.String() != want {
+			t.Errorf("%v %#x %q", err, ws, out.String())
+		}
+	})
+}

@@ -28,6 +28,7 @@ type Call struct {
 	again  bool  // its instruction is to be executed once more, and the entry stop to come
 	pushed bool  // the registers hold other arguments than those given
 	execed bool  // it was an execve: there are no registers to go back to
+	told   bool  // the thread that it makes is known
 	ran    bool  // the host has run it
 	raw    int64 // and this is its result
 	broken bool  // which was EINTR because of us: it is to be made again
@@ -144,11 +145,16 @@ func (c *Call) restore(r *ptrace.Regs) bool {
 	if !c.pushed || c.execed || c.Name() == "rt_sigreturn" || c.Name() == "sigreturn" {
 		return false
 	}
+	c.setArgs(r)
+	return true
+}
+
+// setArgs puts the arguments that were given into r.
+func (c *Call) setArgs(r *ptrace.Regs) {
 	from := c.argRegs(&c.regs)
 	for i, p := range c.argRegs(r) {
 		*p = *from[i]
 	}
-	return true
 }
 
 // PID is the process that calls.

@@ -12,6 +12,7 @@ import (
 // not restarted fail with EINTR.
 func (s *Session) letGo() {
 	s.ending = true
+	s.release()
 	for _, t := range s.threads {
 		if t.holds() && !t.interrupted {
 			s.interrupt(t)

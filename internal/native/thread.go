@@ -22,6 +22,7 @@ type thread struct {
 	stepped     bool // the trap of a step is due
 
 	born *Call // it was made by this call, whose arguments are in its registers
+	held bool  // it is new, and who has made it may have yet to tell
 }
 
 // Step is an instruction that a thread has executed.
@@ -93,6 +94,7 @@ func (s *Session) stopped(t *thread, stop ptrace.Stop) {
 		}
 		s.gone(t, ws)
 	}
+	s.release()
 	s.noteStopped()
 }
 
@@ -277,6 +279,7 @@ func (s *Session) event(t *thread, e ptrace.Event, interrupted bool) {
 	switch e.Kind {
 	case ptrace.EventFork, ptrace.EventVFork, ptrace.EventClone:
 		if c := t.call; c != nil && c.pushed {
+			c.told = true
 			if tee := s.tr.Tracee(e.Child()); tee != nil {
 				child := s.thread(tee)
 				child.born = c
@@ -300,6 +303,10 @@ func (s *Session) event(t *thread, e ptrace.Event, interrupted bool) {
 		}
 	case ptrace.EventStop:
 		t.listening = false
+		if t.req == 0 && t.born == nil && s.creating() {
+			t.held = true
+			return
+		}
 		t.unborn()
 		if interrupted {
 			t.unbreak()
@@ -315,10 +322,36 @@ func (t *thread) unborn() {
 		return
 	}
 	var r ptrace.Regs
-	if t.tee.GetRegs(&r) == nil && t.born.restore(&r) {
+	if t.tee.GetRegs(&r) == nil {
+		t.born.setArgs(&r)
 		t.tee.SetRegs(&r)
 	}
 	t.born = nil
+}
+
+// creating tells whether a thread may be about to tell of a new one that it has
+// made by a call with other arguments than its own.
+func (s *Session) creating() bool {
+	for _, t := range s.threads {
+		if c := t.call; c != nil && c.pushed && !c.told && !s.ending {
+			switch c.Name() {
+			case "fork", "vfork", "clone", "clone3":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// release lets new threads run that were held back for it.
+func (s *Session) release() {
+	for _, t := range s.threads {
+		if t.held && (t.born != nil || !s.creating()) {
+			t.held = false
+			t.unborn()
+			s.resume(t, 0)
+		}
+	}
 }
 
 // unbreak has a call made again that was ended by our own interrupt, if it is
