@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sysemu/sysemu/internal/hostpty"
 	"golang.org/x/sys/unix"
 )
 
@@ -166,4 +168,30 @@ func attachAndEnd(t *testing.T, pid int, mode string, rnd *rand.Rand, end func(c
 	if unix.Kill(pid, 0) != nil || strings.Contains(string(rest), "panic") {
 		t.Fatalf("%s%s", first, rest)
 	}
+}
+
+// A program that is attached to is its terminal's and its shell's as ever.
+func TestAttachJobControl(t *testing.T) {
+	h := hostpty.New(t)
+	defer h.Close()
+	sh := exec.Command("bash", "--norc", "--noediting", "-i")
+	sh.Env = append(os.Environ(), "PS1=% ")
+	sh.Stdin, sh.Stdout, sh.Stderr = h.Slave, h.Slave, h.Slave
+	sh.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := sh.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer sh.Wait()
+	defer sh.Process.Kill()
+	h.Expect(t, "% ", "sysemu attach -- sh -c 'echo in$((0)); while read l; do echo in$l$l; done'\r")
+	h.Expect(t, "in0\r\n", "1\r")
+	h.Expect(t, "in11\r\n", "\x1a")
+	h.Expect(t, "Stopped", "echo stopped$?; fg\r")
+	h.Expect(t, "stopped148\r\n", "2\r")
+	h.Expect(t, "in22\r\n", "\x1a")
+	h.Expect(t, "% ", "bg; sleep .1; echo $((3))a; fg\r") // it reads, and stops again
+	h.Expect(t, "3a\r\n", "4\r")
+	h.Expect(t, "in44\r\n", "\x03")
+	h.Expect(t, "% ", "echo ended$?\r")
+	h.Expect(t, "ended130\r\n", "exit\r")
 }
