@@ -46,6 +46,9 @@ type Cmd struct {
 	// files of which it cannot tell more.
 	Tty bool
 
+	// Limits bound the run. What is 0 is as WithLimits has it.
+	Limits Limits
+
 	// Process is set by Start, ProcessState by Wait.
 	Process      *Process
 	ProcessState *ProcessState
@@ -56,6 +59,7 @@ type Cmd struct {
 	given  []*iofs.File // the caller's files
 	close  []io.Closer  // our ends that the program has now
 	tty    *terminal    // nil: none
+	run    run
 	copies sync.WaitGroup
 	mu     sync.Mutex
 	copied error         // the first error of copying
@@ -105,6 +109,7 @@ type ProcessState struct {
 	pid   int
 	ws    unix.WaitStatus
 	usage unix.Rusage
+	limit Limit
 }
 
 // Pid is the number the process had.
@@ -129,7 +134,18 @@ func (s *ProcessState) SysUsage() *unix.Rusage { return &s.usage }
 func (s *ProcessState) UserTime() time.Duration   { return time.Duration(s.usage.Utime.Nano()) }
 func (s *ProcessState) SystemTime() time.Duration { return time.Duration(s.usage.Stime.Nano()) }
 
+// Limit is the limit that ended the run, NoLimit if there was none: see [Result].
+func (s *ProcessState) Limit() Limit { return s.limit }
+
 func (s *ProcessState) String() string {
+	if s.limit != NoLimit {
+		return s.how() + " (limit: " + s.limit.String() + ")"
+	}
+	return s.how()
+}
+
+// how is how the program ended, whatever the reason.
+func (s *ProcessState) how() string {
 	switch {
 	case s.ws.Exited():
 		return fmt.Sprintf("exit status %d", s.ws.ExitStatus())
@@ -183,6 +199,9 @@ func (c *Cmd) Start() error {
 			}
 		}
 	}
+	if err := c.begin(&s); err != nil {
+		return err
+	}
 	files, err := c.streams()
 	if err == nil && !c.m.keep(append(c.pipes, c.given...)) {
 		err = ErrClosed
@@ -219,6 +238,7 @@ func (c *Cmd) Start() error {
 	if c.tty != nil {
 		c.tty.start(prog)
 	}
+	c.run.started()
 	if c.ctx != nil {
 		c.watch = make(chan struct{})
 		go func() {
@@ -292,6 +312,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		if err != nil {
 			return err
 		}
+		h.Meter = c.run.job.WriteOutput
 		if pipe {
 			c.pipes = append(c.pipes, h)
 		} else {
@@ -417,7 +438,8 @@ func (c *Cmd) Wait() error {
 	if c.tty != nil {
 		<-c.tty.done
 	}
-	c.ProcessState = &ProcessState{c.Process.Pid, ws, c.Process.prog.Usage()}
+	c.run.ended(c.Process.prog, ws)
+	c.ProcessState = &ProcessState{c.Process.Pid, ws, c.Process.prog.Usage(), c.run.result.Limit}
 	for _, f := range c.pipes {
 		f.Close()
 	}

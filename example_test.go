@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/sysemu/sysemu"
 )
@@ -234,4 +235,36 @@ func ExampleAttach() {
 	n.Wait()
 	cmd.Wait()
 	// Output: HELLO
+}
+
+// A Result says how a run ended, as an online judge wants to know it.
+func ExampleCmd_Result() {
+	m, err := sysemu.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	cmd := m.Command("sh", "-c", "while :; do :; done")
+	cmd.Limits = sysemu.Limits{CPUTime: 100 * time.Millisecond, WallTime: 10 * time.Second, OutputBytes: 1 << 20}
+	if err := cmd.Run(); err != nil {
+		fmt.Println(err)
+	}
+	r := cmd.Result()
+	fmt.Println(r.Limit, r.Signal, r.CPUTime() > 100*time.Millisecond)
+	// Output:
+	// signal: killed (limit: cpu-time)
+	// cpu-time killed true
+}
+
+func ExampleLimits() {
+	// Of every run, unless its Cmd says otherwise.
+	m, err := sysemu.New(sysemu.WithLimits(sysemu.Limits{FileSize: 1 << 20, Processes: 10}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	cmd := m.Command("dd", "if=/dev/zero", "of=/tmp/zeros", "bs=64k")
+	cmd.Run()
+	fmt.Println(cmd.Result().Limit, cmd.Result().DiskBytes)
+	// Output: file-size 1048576
 }

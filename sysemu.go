@@ -57,6 +57,7 @@ type options struct {
 	hostname   string
 	memory     uint64
 	pids       int
+	limits     Limits
 	mounts     []mount
 	middleware []Middleware
 	observe    func(*Event)

@@ -23,10 +23,10 @@ const (
 )
 
 type cli struct {
-	Run    runCmd    `cmd:"" help:"Run a program in a new machine. By default it sees the host's files; what it changes stays in memory and ends with it."`
-	Trace  traceCmd  `cmd:"" help:"Run a program and show its system calls, as strace does; or as JSON, a timeline, a page."`
-	Attach attachCmd `cmd:"" help:"Answer system calls of an ordinary process of the host, running or started for it, while the host runs the others."`
-	Doctor doctorCmd `cmd:"" help:"Say what on this host stands in the way of running programs, and what to do about it."`
+	Run    runCommand `cmd:"" help:"Run a program in a new machine. By default it sees the host's files; what it changes stays in memory and ends with it."`
+	Trace  traceCmd   `cmd:"" help:"Run a program and show its system calls, as strace does; or as JSON, a timeline, a page."`
+	Attach attachCmd  `cmd:"" help:"Answer system calls of an ordinary process of the host, running or started for it, while the host runs the others."`
+	Doctor doctorCmd  `cmd:"" help:"Say what on this host stands in the way of running programs, and what to do about it."`
 }
 
 // streams are where a command reads and writes.

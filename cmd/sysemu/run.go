@@ -32,7 +32,8 @@ type runCmd struct {
 	Time        time.Duration `placeholder:"DURATION" help:"Kill the program after that long, such as 90s."`
 	PtraceRule  string        `enum:"series,linux" default:"series" placeholder:"RULE" help:"What PTRACE_SYSEMU means to programs inside: series, a skipped call is never reported again, or linux, as Linux does today."`
 	NoSysemu    bool          `name:"nosysemu" help:"Do without PTRACE_SYSEMU: stop calls by PTRACE_SYSCALL and take their numbers away. Programs can read and change this at /proc/sysemu."`
-	Unsupported bool          `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
+	limitFlags  `embed:""`
+	Unsupported bool `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
 	Program []string `arg:"" optional:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
 }
@@ -220,7 +221,11 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 	if err != nil {
 		return err
 	}
-	opts = append(opts, more...)
+	limits, err := r.limits()
+	if err != nil {
+		return err
+	}
+	opts = append(append(opts, sysemu.WithLimits(limits)), more...)
 	program, err := r.program()
 	if err != nil {
 		return err
@@ -279,6 +284,9 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 		listUnsupported(std, m.Unsupported())
 	}
 	if state := cmd.ProcessState; state != nil {
+		if err := r.report(std, program[0], cmd.Result()); err != nil {
+			return err
+		}
 		if state.Sys().Signal() == unix.SIGINT && std.terminal() {
 			return errInterrupted
 		}

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/sysemu/sysemu/internal/loader"
 	"github.com/sysemu/sysemu/internal/mm"
@@ -53,6 +54,7 @@ type Start struct {
 	Terminal *tty.Console  // becomes the controlling terminal, and what is nil of Files 0 to 2
 	Stopped  func(sig int) // told of stops, under the kernel lock; nil: nobody would continue the program, job control does not stop it
 	Limits   map[int]unix.Rlimit
+	Job      *Job                // nil = one without limits
 	Prepare  func(t *Task) error // runs as the new task before exec; nil = nothing
 }
 
@@ -63,7 +65,10 @@ type Program struct {
 	done chan struct{}
 	err  error
 	code int
+	job  *Job
 	use  usage
+	jobs JobUsage
+	at   time.Time
 }
 
 // Start starts a program as a child of init. It returns when exec has
@@ -85,7 +90,11 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 		cred = NewCred(0, 0, nil)
 	}
 	t := &Task{k: k, cpu: c, tid: tid, cred: cred, comm: "sysemu", started: k.clock.Monotonic(), mm: mm.New(mm.Top), state: ready}
-	p := &Process{k: k, pid: tid, leader: t, threads: []*Task{t}, sig: &sigHandlers{refs: 1}, limits: k.init.limits,
+	job := s.Job
+	if job == nil {
+		job = k.NewJob(JobLimits{})
+	}
+	p := &Process{k: k, job: job, pid: tid, leader: t, threads: []*Task{t}, sig: &sigHandlers{refs: 1}, limits: k.init.limits,
 		exitSignal: int(unix.SIGCHLD), started: t.started, dumpable: 1}
 	for i, l := range s.Limits {
 		p.limits[i] = l
@@ -97,12 +106,14 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 	root := k.ns.Root()
 	t.fs = &fsInfo{root: root, cwd: root.Ref(), umask: 0o22, refs: 1}
 	t.files = vfs.NewFDTable()
-	prog := &Program{p: p, k: k, done: make(chan struct{})}
+	prog := &Program{p: p, k: k, job: job, done: make(chan struct{})}
+	job.joined(t)
 	started := make(chan error, 1)
 	p.onStop = s.Stopped
 	p.onExit = func() {
 		prog.code, prog.use = p.exitCode, p.totalUsage()
 		prog.use.add(p.childrenUsage)
+		prog.jobs, prog.at = job.use(), time.Now()
 		close(prog.done)
 		select {
 		case started <- ErrClosed: // it did not get as far as to say
@@ -250,6 +261,12 @@ func (g *Program) Wait() unix.WaitStatus {
 // Usage is what the program and the children it waited for have used; after
 // its end.
 func (g *Program) Usage() unix.Rusage { return g.use.rusage() }
+
+// JobUsage is what the program and all that it started had used when it ended.
+func (g *Program) JobUsage() JobUsage { return g.jobs }
+
+// Ended is when the program ended, by the host's clock.
+func (g *Program) Ended() time.Time { return g.at }
 
 // SignalGroup sends a signal to the program's process group.
 func (g *Program) SignalGroup(sig int) {

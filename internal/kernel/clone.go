@@ -130,11 +130,18 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 		// would not know.
 		return 0, unix.EINTR
 	}
+	if err := p.job.mayGrow(); err != nil {
+		return 0, err
+	}
 	if lim := p.limits[unix.RLIMIT_NPROC].Cur; t.cred.UID != 0 && lim != unix.RLIM_INFINITY && uint64(k.pids.countUser(t.cred.UID)) >= lim {
+		if lim >= uint64(k.cfg.PIDs) {
+			p.job.reach(Processes)
+		}
 		return 0, unix.EAGAIN
 	}
 	tid, err := k.pids.alloc()
 	if err != nil {
+		p.job.reach(Processes)
 		return 0, err
 	}
 	thread := a.flags&unix.CLONE_THREAD != 0
@@ -211,6 +218,7 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	} else {
 		t.newProcess(n, a)
 	}
+	p.job.joined(n)
 	if pidfile != nil {
 		pidfile.Impl.(*pidFile).bind(n)
 	}
@@ -226,6 +234,9 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	}
 	if k.observed() {
 		n.observe(Event{Kind: TaskStarted, Other: t.tid})
+	}
+	if p.job.killed && !thread { // while the host was at work
+		n.p.kill(int(unix.SIGKILL))
 	}
 	n.work = true
 	n.state = ready
@@ -262,7 +273,7 @@ func (t *Task) newProcess(n *Task, a cloneArgs) {
 	p, k := t.p, t.k
 	c := &Process{
 		k: k, pid: n.tid, leader: n, threads: []*Task{n},
-		limits: p.limits, exitSignal: a.exitSignal, started: n.started,
+		job: p.job, limits: p.limits, exitSignal: a.exitSignal, started: n.started,
 		dumpable: p.dumpable, oomScoreAdj: p.oomScoreAdj,
 	}
 	n.p = c

@@ -284,6 +284,9 @@ func (k *Kernel) tickAll() bool {
 			}
 		}
 	}
+	for _, j := range k.jobs {
+		j.checkCPU()
+	}
 	return busy
 }
 

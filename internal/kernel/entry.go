@@ -24,6 +24,7 @@ const (
 func (t *Task) syscall(arch abi.Arch) {
 	c := &t.call
 	c.Task, c.Arch, t.arch = t, arch, arch
+	t.p.job.calls++
 	c.decode()
 	if t.around != 0 {
 		t.syscallAround(c)

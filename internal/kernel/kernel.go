@@ -63,6 +63,7 @@ type Kernel struct {
 	timers timerHeap
 
 	pids                     pidTable
+	jobs                     []*Job   // that have tasks
 	init                     *Process // adopts orphans; the first program
 	boot                     *Task    // stands in as the caller where no task is; never runs
 	ns                       *vfs.Namespace

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
@@ -62,6 +63,7 @@ const lookEvery = 10 * tick
 type eater struct {
 	p    *Process
 	th   *machine.Thread
+	foot uint64 // all that is resident
 	used machine.MemoryUse
 }
 
@@ -77,14 +79,20 @@ func (k *Kernel) checkMemory() {
 	limit := k.ram.limit
 	files := uint64(k.ram.files.Used())
 	list := k.eaters()
+	bounded := slices.ContainsFunc(k.jobs, (*Job).memoryBounded)
 	k.mu.Unlock()
 
 	// Memory that several have is counted for each, and mapped files twice:
 	// if there is little even so, that will do.
 	sum := files
+	jobs := map[*Job]uint64{}
 	for i := range list {
-		sum += list[i].th.Footprint()
+		e := &list[i]
+		e.foot = e.th.Footprint()
+		sum += e.foot
+		jobs[e.p.job] += e.foot
 	}
+	greedy := k.greedyJobs(list, jobs)
 	over := sum > limit
 	if over {
 		var private, shared uint64
@@ -98,14 +106,20 @@ func (k *Kernel) checkMemory() {
 		over = sum > limit
 	}
 	every := lookEvery
-	if over {
-		every = tick // soon it will be better
+	if over || bounded {
+		every = tick // soon it will be better; or it may be worse
 	}
 	k.ram.next = now.Add(max(every, 20*time.Since(now)))
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.ram.full = over
+	for j, n := range jobs {
+		j.seen(n)
+	}
+	for _, j := range greedy {
+		j.exceed(Memory)
+	}
 	if over && !k.closing {
 		k.killBiggest(list, sum)
 	}
@@ -150,6 +164,9 @@ func (k *Kernel) killBiggest(list []eater, sum uint64) {
 	k.ram.kills++
 	k.report("sysemu: out of memory: programs use %d MiB of %d; killing %s (pid %d), which has %d",
 		sum>>20, k.ram.limit>>20, worst.p.leader.comm, worst.p.pid, (worst.used.Private+worst.used.Shared)>>20)
+	if worst.p.job != nil {
+		worst.p.job.reach(Memory)
+	}
 	worst.p.kill(int(unix.SIGKILL))
 }
 

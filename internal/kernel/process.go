@@ -28,6 +28,7 @@ type Process struct {
 	sig     *sigHandlers
 	pending sigQueue // shared by the threads
 
+	job     *Job // nil: init
 	limits  [16]unix.Rlimit
 	exe     *vfs.File // the program, for /proc/PID/exe
 	exeMM   *mm.Space // the leader's, for /proc/PID while it is alive
@@ -274,8 +275,9 @@ func (t *Task) exit(code int) {
 	if t.th != nil {
 		t.th.Destroy()
 		p.usage.addThread(t)
-		t.th = nil
 	}
+	p.job.left(t)
+	t.th = nil
 	t.pending.clear()
 	t.attempt(t.releaseTracees)
 	p.threads = slices.DeleteFunc(p.threads, func(o *Task) bool { return o == t })

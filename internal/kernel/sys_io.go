@@ -263,6 +263,7 @@ func (t *Task) writeError(err error) error {
 	case unix.EPIPE:
 		t.k.sendTask(t, t.userSignal(int(unix.SIGPIPE), siUser))
 	case unix.EFBIG:
+		t.fileTooBig()
 		t.k.sendTask(t, t.userSignal(int(unix.SIGXFSZ), siUser))
 	}
 	return err

@@ -48,6 +48,7 @@ func sysMmap(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, off uint
 		defer f.Unref(t)
 	}
 	a, err := t.space().Map(t, t.th, uint64(addr), size, int(prot), int(flags), f, off)
+	t.noteShortage(err, size)
 	return Addr(a), err
 }
 
@@ -60,11 +61,16 @@ func sysMprotect(t *Task, addr Addr, size uint64, prot int32) error {
 }
 
 func sysBrk(t *Task, to Addr) (Addr, error) {
-	return Addr(t.space().SetBrk(t, t.th, uint64(to))), nil
+	a := t.space().SetBrk(t, t.th, uint64(to))
+	if a < uint64(to) {
+		t.noteShortage(unix.ENOMEM, uint64(to)-a)
+	}
+	return Addr(a), nil
 }
 
 func sysMremap(t *Task, old Addr, oldSize, newSize uint64, flags int32, to Addr) (Addr, error) {
 	a, err := t.space().Remap(t, t.th, uint64(old), oldSize, newSize, int(flags), uint64(to))
+	t.noteShortage(err, newSize)
 	return Addr(a), err
 }
 

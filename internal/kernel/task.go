@@ -348,9 +348,6 @@ func (t *Task) Umask() uint32 { return t.fs.umask }
 // Realtime implements vfs.Context.
 func (t *Task) Realtime() int64 { return t.k.clock.Realtime() }
 
-// FileSizeLimit implements vfs.Context.
-func (t *Task) FileSizeLimit() uint64 { return t.p.limits[unix.RLIMIT_FSIZE].Cur }
-
 // PID implements vfs.Context.
 func (t *Task) PID() int { return t.p.pid }
 

@@ -330,6 +330,27 @@ func (f *File) write(ctx Context, w Writer, p []byte, off int64) (n int, end int
 	}
 	appends := f.Flags&unix.O_APPEND != 0
 	if f.kind == unix.S_IFREG {
+		if q, ok := ctx.(Quota); ok {
+			n, err := q.WriteRegular(p, func(p []byte) (n int, err error) {
+				n, end, err = f.writeAt(ctx, w, p, off, appends)
+				return n, err
+			})
+			return n, end, err
+		}
+	}
+	return f.writeAt(ctx, w, p, off, appends)
+}
+
+// Quota is a Context that counts what it writes to regular files, and may have
+// only so much of it: EDQUOT. What is written is a part of p, at its beginning.
+type Quota interface {
+	WriteRegular(p []byte, write func(p []byte) (int, error)) (int, error)
+	// Allocating is asked about n bytes of fallocate(2).
+	Allocating(n int64) error
+}
+
+func (f *File) writeAt(ctx Context, w Writer, p []byte, off int64, appends bool) (n int, end int64, err error) {
+	if f.kind == unix.S_IFREG {
 		if limit := ctx.FileSizeLimit(); limit < math.MaxInt64 {
 			at := off
 			if appends {
@@ -520,6 +541,11 @@ func (f *File) Allocate(ctx Context, mode uint32, off, n int64) error {
 	}
 	if mode&unix.FALLOC_FL_KEEP_SIZE == 0 && uint64(off+n) > ctx.FileSizeLimit() {
 		return unix.EFBIG
+	}
+	if q, ok := ctx.(Quota); ok && mode&unix.FALLOC_FL_PUNCH_HOLE == 0 {
+		if err := q.Allocating(n); err != nil {
+			return err
+		}
 	}
 	if err := a.Allocate(ctx, f, mode, off, n); err != nil {
 		return err

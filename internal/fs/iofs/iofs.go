@@ -26,6 +26,10 @@ type File struct {
 	attr  vfs.Attr
 	plain bool // a regular file or the like: always ready
 
+	// Meter, unless nil, is asked to make each write to the host, and counts or
+	// cuts it; the kernel lock is held.
+	Meter func(p []byte, write func(p []byte) (int, error)) (int, error)
+
 	queue    wait.Queue
 	watching wait.Events // what the watcher waits for
 	stop     int         // eventfd that ends the watcher, -1 = none
@@ -146,7 +150,7 @@ func (h *File) Read(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error
 func (h *File) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, error) {
 	const piece = 4096 // PIPE_BUF
 	if h.plain && h.fd >= 0 {
-		n, err := unix.Write(h.fd, p)
+		n, err := h.write(p)
 		return max(n, 0), err
 	}
 	done := 0
@@ -160,7 +164,7 @@ func (h *File) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, erro
 		var n int
 		err := error(unix.EPIPE)
 		if h.fd >= 0 {
-			n, err = unix.Write(h.fd, p[done:min(len(p), done+piece)])
+			n, err = h.write(p[done:min(len(p), done+piece)])
 		}
 		if n > 0 {
 			done += n
@@ -178,6 +182,14 @@ func (h *File) Write(ctx vfs.Context, f *vfs.File, p []byte, _ int64) (int, erro
 			return done, nil
 		}
 	}
+}
+
+func (h *File) write(p []byte) (int, error) {
+	write := func(p []byte) (int, error) { return unix.Write(h.fd, p) }
+	if h.Meter != nil {
+		return h.Meter(p, write)
+	}
+	return write(p)
 }
 
 // await sleeps until one of the events is there.
