@@ -43,7 +43,11 @@ func Only(mw Middleware, names ...string) Middleware {
 	}
 }
 
-// Call is a system call that a program has made, in a machine or natively.
+// Call is a system call that a program has made, in a machine or natively. Its
+// arguments are to be had as they were in their registers, by Arg, and decoded,
+// by Args, Path, Buffer and [Value]; SetArg and SetValue change them for the
+// handlers further in. The result is what next returned. A Call is valid until
+// its handler returns.
 type Call struct {
 	c       *kernel.Call // number and arguments
 	program program
@@ -55,6 +59,7 @@ type program interface {
 	TID() int
 	ReadMem(addr uint64, p []byte) error
 	WriteMem(addr uint64, p []byte) error
+	Lend(p []byte) (addr uint64, err error)
 }
 
 // inMachine is a program in a machine.
@@ -68,6 +73,8 @@ func (m inMachine) ReadMem(addr uint64, p []byte) error {
 func (m inMachine) WriteMem(addr uint64, p []byte) error {
 	return m.c.Locked(func(t *kernel.Task) error { return t.CopyOut(addr, p) })
 }
+
+func (m inMachine) Lend(p []byte) (uint64, error) { return m.c.Lend(p) }
 
 // Name is the call's name without prefix, as in the man pages; "syscall_N"
 // for a number that has none.

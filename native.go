@@ -24,7 +24,7 @@ import (
 // the wrong moment, there are these exceptions: a call that signal(7) lists as not
 // restarted after a stop, epoll_wait for one, may fail with EINTR; while the host
 // runs a call whose arguments a handler has changed, the registers stay as
-// changed; in the higher modes a call may fail with ENOSYS; and a thread that is
+// changed, and a call that [Call.SetValue] was about to change may be lost; in the higher modes a call may fail with ENOSYS; and a thread that is
 // being stepped dies of its SIGTRAP. The command sysemu attach traces from a
 // second process, which lets go in good order when the first is killed.
 //

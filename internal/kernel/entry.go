@@ -56,6 +56,7 @@ func (t *Task) run(c *Call) {
 		t.k.mu.Unlock()
 		v, err = t.serveUser(h, c)
 		t.k.mu.Lock()
+		t.lent = nil
 		t.k.nowServing(t)
 	}
 	t.finish(v, err)

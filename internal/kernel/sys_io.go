@@ -272,7 +272,7 @@ func (t *Task) writeError(err error) error {
 // oneVector is the vector of a call with one buffer. A length that leaves the
 // address space is EFAULT, whatever there is to move.
 func (t *Task) oneVector(fd FD, buf Addr, n uint64) ([]iovec, error) {
-	if n > mm.ReadTop || uint64(buf) > mm.ReadTop-n && n > 0 {
+	if (n > mm.ReadTop || uint64(buf) > mm.ReadTop-n && n > 0) && t.lentAt(uint64(buf)) == nil {
 		if t.files.Peek(int(fd)) == nil {
 			return nil, unix.EBADF
 		}

@@ -77,6 +77,7 @@ type Task struct {
 	interruptd bool                        // by a signal: rax says how it goes on
 	resume     func(*Task) (uint64, error) // what restart_syscall goes on with
 	noResult   bool                        // the call has set all registers itself
+	lent       [][]byte                    // memory that a handler lends the call
 
 	// Threads.
 	clearTID  uint64
@@ -190,6 +191,7 @@ func (t *Task) runGuest() machine.Event {
 // that embeds us goes on.
 func (t *Task) panicked(r any) {
 	t.k.report("sysemu: panic while serving %s for %s (pid %d): %v\n%s", &t.call, t.comm, t.p.pid, r, debug.Stack())
+	t.lent = nil
 	t.p.kill(int(unix.SIGKILL))
 	t.dying = true
 	t.doWork()

@@ -118,7 +118,11 @@ func (t *Task) copyInSome(addr uint64, p []byte) (int, error) {
 		return 0, nil
 	}
 	if addr >= mm.ReadTop {
-		return 0, unix.EFAULT
+		if n := copy(p, t.lentAt(addr)); n == len(p) {
+			return n, nil
+		} else {
+			return n, unix.EFAULT
+		}
 	}
 	if uint64(len(p)) > mm.ReadTop-addr {
 		n, _ := t.th.ReadMem(addr, p[:mm.ReadTop-addr])

@@ -22,6 +22,7 @@ type Call struct {
 	t     *thread
 	co    *coroutine  // that the handler runs on; nil: it has ended, or there is none
 	regs  ptrace.Regs // at its entry
+	nr    int         // its number there
 	given [6]uint64   // its arguments there
 
 	at     place
@@ -33,6 +34,9 @@ type Call struct {
 	raw    int64 // and this is its result
 	broken bool  // which was EINTR because of us: it is to be made again
 	fail   error // the host does not run it any more
+	lent   bool  // the thread's page is in use: see lend.go
+	used   uint64
+	dirty  bool // the registers have the result of another call
 
 	v   uint64 // the handler's result
 	err error
@@ -66,6 +70,7 @@ func (host) ServeCall(c *Call) (uint64, error) {
 	case c.co == nil || unix.Gettid() != c.t.s.tid:
 		return 0, errors.New("the host runs a call only for its handler, and on the handler's own goroutine")
 	}
+	c.dirty = false
 	if !c.co.yield(struct{}{}) {
 		return 0, ErrDetached
 	}
@@ -119,12 +124,15 @@ func (c *Call) argRegs(r *ptrace.Regs) [6]*uint64 {
 
 // push puts changed arguments into the registers; the call is at its entry.
 func (c *Call) push() {
-	if c.Args == c.given {
+	if c.Args == c.given && c.Nr == c.nr {
 		return
 	}
 	var r ptrace.Regs
 	if c.t.tee.GetRegs(&r) != nil {
 		return
+	}
+	if c.Nr != c.nr {
+		r.Orig_rax = uint64(c.Nr)
 	}
 	for i, p := range c.argRegs(&r) {
 		if c.Args[i] != c.given[i] {
@@ -226,6 +234,7 @@ func (s *Session) newCoroutine() *coroutine {
 		co.yield = yield
 		for {
 			co.serve()
+			co.c.giveBack()
 			co.c.co, co.c = nil, nil
 			if !yield(struct{}{}) {
 				return

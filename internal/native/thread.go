@@ -21,6 +21,8 @@ type thread struct {
 	listening   bool // in a group-stop
 	stepped     bool // the trap of a step is due
 
+	page uint64 // of its process, for what is lent to its calls; 0: none
+
 	born *Call // it was made by this call, whose arguments are in its registers
 	held bool  // it is new, and who has made it may have yet to tell
 }
@@ -133,7 +135,7 @@ func (s *Session) entered(t *thread, e ptrace.SyscallEnter, interrupted bool) {
 		return
 	}
 	if c := t.call; c != nil {
-		if c.again && !s.ending && e.Nr == c.Nr && e.IP == c.regs.Rip && e.SP == c.regs.Rsp {
+		if c.again && !s.ending && e.Nr == c.nr && e.IP == c.regs.Rip && e.SP == c.regs.Rsp {
 			c.again, c.at = false, atEntry
 			c.push()
 			s.resume(t, 0)
@@ -141,7 +143,7 @@ func (s *Session) entered(t *thread, e ptrace.SyscallEnter, interrupted bool) {
 		}
 		t.abandon(errInterrupted)
 	}
-	c := &Call{t: t, given: e.Args}
+	c := &Call{t: t, nr: e.Nr, given: e.Args}
 	c.Arch, c.Nr, c.Args = e.Arch, e.Nr, e.Args
 	if t.tee.GetRegs(&c.regs) != nil {
 		s.resume(t, 0)
@@ -205,23 +207,30 @@ func (s *Session) answer(t *thread, c *Call) {
 		if errors.Is(c.err, errInterrupted) && restarts(c.raw) {
 			if c.broken {
 				s.rewind(t, c)
+			} else if c.dirty {
+				s.setResult(t, c.raw, uint64(c.nr))
 			}
 			return
 		}
-		if c.same(v, c.raw) || c.execed || c.Name() == "rt_sigreturn" || c.Name() == "sigreturn" {
+		if c.same(v, c.raw) && !c.dirty || c.execed || c.Name() == "rt_sigreturn" || c.Name() == "sigreturn" {
 			return
 		}
-		var r ptrace.Regs
-		if t.tee.GetRegs(&r) == nil {
-			r.Rax, r.Orig_rax = uint64(v), ^uint64(0)
-			t.tee.SetRegs(&r)
-		}
+		s.setResult(t, v, ^uint64(0))
 		return
 	}
 	t.answered = !c.ran
 	r := c.regs
 	r.Rax, r.Orig_rax = uint64(v), ^uint64(0)
 	t.tee.SetRegs(&r)
+}
+
+// setResult gives a thread at a call's exit its result, and the number of the call that is to be made again for it.
+func (s *Session) setResult(t *thread, v int64, nr uint64) {
+	var r ptrace.Regs
+	if t.tee.GetRegs(&r) == nil {
+		r.Rax, r.Orig_rax = uint64(v), nr
+		t.tee.SetRegs(&r)
+	}
 }
 
 // exited takes the result of a call that the host has run.
@@ -297,7 +306,7 @@ func (s *Session) event(t *thread, e ptrace.Event, interrupted bool) {
 				delete(s.threads, former)
 			}
 		}
-		t.tgid, t.stepped = 0, false
+		t.tgid, t.stepped, t.page = 0, false, 0
 		if t.call != nil {
 			t.call.execed, t.call.pushed = true, false
 		}
