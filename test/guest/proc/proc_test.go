@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +81,10 @@ func native(bin string) string {
 	defer cancel()
 	c := exec.CommandContext(ctx, bin)
 	c.Dir = os.TempDir()
+	c.WaitDelay = time.Second
+	// In a session of its own, as inside: whether a process group is orphaned
+	// depends on whether init, or who is in its place, is of the session.
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := c.CombinedOutput()
 	var status int
 	var ee *exec.ExitError
