@@ -67,6 +67,7 @@ type options struct {
 	rule       ptrace.Rule
 	mode       Mode
 	off        bool
+	clock      Clock
 }
 
 type mount struct {
@@ -142,6 +143,9 @@ func New(opts ...Option) (*Machine, error) {
 	for _, f := range opts {
 		f(o)
 	}
+	if err := o.clock.c.Check(); err != nil {
+		return nil, fmt.Errorf("sysemu: %w", err)
+	}
 	if st, err := os.Stat(o.root); err != nil {
 		return nil, fmt.Errorf("sysemu: root: %w", err)
 	} else if !st.IsDir() {
@@ -162,7 +166,7 @@ func New(opts ...Option) (*Machine, error) {
 	cfg := kernel.Config{
 		Files: o.files,
 		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log, PtraceRule: kernel.PtraceRule(o.rule),
-		Root: o.makeRoot, Setup: o.setup, Observe: o.observe,
+		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c,
 	}
 	if len(o.middleware) > 0 {
 		cfg.Handler = func(inner kernel.Handler) kernel.Handler { return wrap(inner, o.middleware) }

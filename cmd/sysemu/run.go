@@ -35,6 +35,8 @@ type runCmd struct {
 	limitFlags  `embed:""`
 	Unsupported bool `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
+	timeFlags
+
 	Program []string `arg:"" optional:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
 }
 
@@ -156,7 +158,7 @@ func (r *runCmd) options() ([]sysemu.Option, error) {
 	if r.User != nil {
 		opts = append(opts, sysemu.WithUser(r.User.uid, r.User.gid))
 	}
-	return opts, nil
+	return append(opts, r.timeFlags.options()...), nil
 }
 
 func isDirectory(dir string) error {

@@ -127,13 +127,20 @@ func mapVDSO32(t *Task, th *machine.Thread, s *mm.Space) (header, sysinfo uint64
 		return 0, 0, err
 	}
 	header = lo + v.Image
-	if header > lo {
+	if t.k.ownTime() {
+		if err := th.KeepVDSO32(lo, v); err != nil {
+			return 0, 0, err
+		}
+	} else if header > lo {
 		s.Adjoin(t, lo, header, unix.PROT_READ, "[vvar]")
 	}
 	s.Adjoin(t, header, lo+v.Size, unix.PROT_READ|unix.PROT_EXEC, "[vdso]")
 	s.VDSO = header
 	if v.Vsyscall != 0 {
 		sysinfo = header + v.Vsyscall
+	}
+	if t.k.ownTime() {
+		header = 0 // not to be asked for the time
 	}
 	return header, sysinfo, nil
 }

@@ -15,7 +15,7 @@ import (
 // newBootTask makes init: process 1. It runs nothing; it adopts orphans, and
 // is the caller where the kernel itself uses the file system.
 func newBootTask(k *Kernel) *Task {
-	p := &Process{k: k, pid: 1, sig: &sigHandlers{refs: 1}, dumpable: 1, started: k.clock.Monotonic()}
+	p := &Process{k: k, pid: 1, sig: &sigHandlers{refs: 1}, dumpable: 1, started: k.clock.Shown()}
 	t := &Task{k: k, p: p, tid: 1, cred: NewCred(0, 0, nil), comm: "init", fs: &fsInfo{umask: 0o22, refs: 1}, state: dead}
 	s := &Session{id: 1, leader: p}
 	k.init = p
@@ -89,7 +89,7 @@ func (k *Kernel) Start(s Start) (*Program, error) {
 	if cred == nil {
 		cred = NewCred(0, 0, nil)
 	}
-	t := &Task{k: k, cpu: c, tid: tid, cred: cred, comm: "sysemu", started: k.clock.Monotonic(), mm: mm.New(mm.Top), state: ready}
+	t := &Task{k: k, cpu: c, tid: tid, cred: cred, comm: "sysemu", started: k.clock.Shown(), mm: mm.New(mm.Top), state: ready}
 	job := s.Job
 	if job == nil {
 		job = k.NewJob(JobLimits{})

@@ -190,7 +190,7 @@ func sysFutex[T timespecs](t *Task, addr Addr, op int32, val uint32, timeout Ptr
 			case op&futexRealtime != 0 || cmd == futexLockPI:
 				deadline = t.realtimeDeadline(ts)
 			default:
-				deadline = max(saturated(ts), 1)
+				deadline = t.monotonicDeadline(ts)
 			}
 		}
 	}
@@ -672,7 +672,7 @@ func sysFutexWaitv[T timespecs](t *Task, vec Ptr[futexWaitv], n, flags uint32, t
 		case ts.Sec < 0 || ts.Nsec < 0 || ts.Nsec >= 1e9:
 			return 0, unix.EINVAL
 		case clock == unix.CLOCK_MONOTONIC:
-			deadline = max(saturated(ts), 1)
+			deadline = t.monotonicDeadline(ts)
 		case clock == unix.CLOCK_REALTIME:
 			deadline = t.realtimeDeadline(ts)
 		default:

@@ -388,6 +388,9 @@ func sysTimerSettime[T itimerspecs](t *Task, id, flags int32, v, old Ptr[T]) err
 			x.at = t.realtimeDeadline(n.Value)
 		default:
 			x.at = saturated(n.Value)
+			if !x.onCPUTime() {
+				x.at = t.monotonicDeadline(n.Value)
+			}
 		}
 		if x.onCPUTime() {
 			t.p.posixTimers.cpu = true

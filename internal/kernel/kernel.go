@@ -36,10 +36,10 @@ type Config struct {
 	Memory     uint64                                        // bytes of memory for all guests; 0 = as the host has
 	Files      *tmpfs.Budget                                 // of all files in memory; nil = half of the memory
 	PIDs       int                                           // tasks at most; 0 = 32768
-	Clock      Clock                                         // nil = the host's
-	Random     io.Reader                                     // nil = the host's
-	Report     func(msg string)                              // what the operator should know (a handler's panic); nil = dropped
-	Handler    func(Handler) Handler                         // wraps the kernel's own; nil = none
+	Clock      ClockConfig
+	Random     io.Reader             // nil = the host's
+	Report     func(msg string)      // what the operator should know (a handler's panic); nil = dropped
+	Handler    func(Handler) Handler // wraps the kernel's own; nil = none
 	PtraceRule PtraceRule
 	Setup      func(k *Kernel, ctx vfs.Context) error // runs once, when the root is mounted, before any task
 	Observe    func(*Event)                           // told of events, under the kernel lock: it must not block or call back; nil = nobody
@@ -113,8 +113,9 @@ func New(cfg Config) (*Kernel, error) {
 	if cfg.PIDs <= 0 {
 		cfg.PIDs = 32768
 	}
-	if cfg.Clock == nil {
-		cfg.Clock = hostClock{}
+	clock, err := cfg.Clock.newClock()
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Random == nil {
 		cfg.Random = hostRandom{}
@@ -123,8 +124,11 @@ func New(cfg Config) (*Kernel, error) {
 		return nil, errors.New("kernel: no root file system")
 	}
 	k := &Kernel{
-		cfg: cfg, hw: machine.New(), clock: cfg.Clock, random: cfg.Random,
+		cfg: cfg, hw: machine.New(), clock: clock, random: cfg.Random,
 		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{}, quit: make(chan struct{}),
+	}
+	if k.ownTime() {
+		k.hw.HideTime()
 	}
 	k.pids.init(cfg.PIDs)
 	k.setRAM()

@@ -44,7 +44,7 @@ type Event struct {
 // observe tells the observer of an event. Callers have looked whether there is
 // one: without it nothing is paid.
 func (t *Task) observe(e Event) {
-	e.Time, e.Realtime, e.PID, e.TID, e.Comm = t.k.clock.Monotonic(), t.k.clock.Realtime(), t.p.pid, t.tid, t.comm
+	e.Time, e.Realtime, e.PID, e.TID, e.Comm = t.k.clock.Shown(), t.k.clock.Realtime(), t.p.pid, t.tid, t.comm
 	t.k.cfg.Observe(&e)
 }
 
@@ -122,8 +122,7 @@ func (c *Call) FileName(fd int) string {
 
 // Now are the machine's clocks.
 func (c *Call) Now() (monotonic, realtime int64) {
-	k := c.Task.k
-	return k.clock.Monotonic(), k.clock.Realtime()
+	return c.Task.k.Now()
 }
 
 // Regs are the calling thread's registers; zero when it has none any more.

@@ -85,7 +85,7 @@ func (k *Kernel) cpuTime() (user, system, idle int64) {
 		user += u.utime + p.childrenUsage.utime
 		system += u.stime + p.childrenUsage.stime
 	}
-	up := k.sinceBoot(k.clock.Monotonic()) * int64(len(k.cpus))
+	up := k.sinceBoot(k.clock.Shown()) * int64(len(k.cpus))
 	return user / nsPerTick, system / nsPerTick, max(up-user-system, 0) / nsPerTick
 }
 
@@ -97,7 +97,7 @@ func (k *Kernel) procStat(w *bytes.Buffer) {
 		fmt.Fprintf(w, "cpu%d %d 0 %d %d 0 0 0 0 0 0\n", i, user/n, system/n, idle/n)
 	}
 	running, blockedTasks := k.taskCounts()
-	boot := (k.clock.Realtime() - k.sinceBoot(k.clock.Monotonic())) / 1e9
+	boot := (k.clock.Realtime() - k.sinceBoot(k.clock.Shown())) / 1e9
 	var switches uint64
 	for _, c := range k.cpus {
 		switches += c.seq
@@ -122,7 +122,7 @@ func (k *Kernel) taskCounts() (running, blockedTasks int) {
 
 func (k *Kernel) procUptime(w *bytes.Buffer) {
 	_, _, idle := k.cpuTime()
-	up := k.sinceBoot(k.clock.Monotonic()) / nsPerTick
+	up := k.sinceBoot(k.clock.Shown()) / nsPerTick
 	fmt.Fprintf(w, "%d.%02d %d.%02d\n", up/100, up%100, idle/100, idle%100)
 }
 

@@ -37,8 +37,10 @@ func (c timerClock) Now(clockid int) int64 {
 	if clockid == unix.CLOCK_REALTIME || clockid == unix.CLOCK_REALTIME_ALARM {
 		return c.k.clock.Realtime()
 	}
-	return c.k.clock.Monotonic()
+	return c.k.clock.Shown()
 }
+
+func (c timerClock) Monotonic() int64 { return c.k.clock.Monotonic() }
 
 func (c timerClock) NewTimer(fire func()) timerfd.Alarm { return &alarm{c.k, newTimer(fire)} }
 

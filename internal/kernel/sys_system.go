@@ -81,7 +81,7 @@ func (k *Kernel) memory() (total, free uint64) {
 func sysSysinfo[T sysinfos](t *Task, p Ptr[T]) error {
 	total, free := t.k.memory()
 	var s abi.Sysinfo
-	s.Uptime = t.k.sinceBoot(t.k.clock.Monotonic()) / 1e9
+	s.Uptime = t.k.sinceBoot(t.k.clock.Shown()) / 1e9
 	s.Totalram, s.Freeram, s.Unit = total, free, 1
 	s.Procs = uint16(len(t.k.pids.procs))
 	return store(t, p, s)

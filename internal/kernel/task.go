@@ -160,6 +160,8 @@ func (t *Task) main() {
 		case machine.Fault:
 			t.takeFault(ev)
 		case machine.Kicked:
+		case machine.ReadTSC:
+			t.readTSC()
 		case machine.VSyscall:
 			t.vsyscall()
 		case machine.Died:

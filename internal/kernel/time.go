@@ -46,6 +46,13 @@ func (t *Task) deadlineIn(ts unix.Timespec) int64 {
 	return addSaturated(t.k.clock.Monotonic(), saturated(ts))
 }
 
+// monotonicDeadline is what timers call a point of CLOCK_MONOTONIC.
+func (t *Task) monotonicDeadline(ts unix.Timespec) int64 {
+	c := t.k.clock
+	lag := max(c.Monotonic()-c.Shown(), 0) // of a clock that stands still
+	return max(addSaturated(saturated(ts), lag), 1)
+}
+
 // realtimeDeadline is the monotonic time of a point of the wall clock.
 func (t *Task) realtimeDeadline(ts unix.Timespec) int64 {
 	left := saturated(ts)
@@ -73,7 +80,7 @@ func (t *Task) readClock(clock int32) (int64, error) {
 	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_REALTIME_ALARM, unix.CLOCK_TAI:
 		return c.Realtime(), nil
 	case unix.CLOCK_MONOTONIC, unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_MONOTONIC_COARSE, unix.CLOCK_BOOTTIME, unix.CLOCK_BOOTTIME_ALARM:
-		return c.Monotonic(), nil
+		return c.Shown(), nil
 	case unix.CLOCK_PROCESS_CPUTIME_ID:
 		return t.p.cpuTime(), nil
 	case unix.CLOCK_THREAD_CPUTIME_ID:
@@ -238,11 +245,11 @@ func sysClockNanosleep[T timespecs](t *Task, clock, flags int32, v, left Ptr[T])
 	if flags&unix.TFD_TIMER_ABSTIME == 0 {
 		return nanosleep(t, t.deadlineIn(ts), left)
 	}
-	deadline := saturated(ts)
+	deadline := t.monotonicDeadline(ts)
 	if clock == unix.CLOCK_REALTIME || clock == unix.CLOCK_TAI || clock == unix.CLOCK_REALTIME_ALARM {
 		deadline = t.realtimeDeadline(ts)
 	}
-	if err := t.sleepUntil(max(deadline, 1)); err != nil {
+	if err := t.sleepUntil(deadline); err != nil {
 		return wait.ErrInterruptedNoHand
 	}
 	return nil
@@ -306,7 +313,7 @@ func sysTime[W words](t *Task, v Ptr[W]) (W, error) {
 func sysTimes[T tmss](t *Task, v Ptr[T]) (int64, error) {
 	u, c := t.p.totalUsage(), t.p.childrenUsage
 	err := storePut(t, v, unix.Tms{Utime: u.utime / nsPerTick, Stime: u.stime / nsPerTick, Cutime: c.utime / nsPerTick, Cstime: c.stime / nsPerTick})
-	return t.k.clock.Monotonic() / nsPerTick, err
+	return t.k.clock.Shown() / nsPerTick, err
 }
 
 func sysGetrusage[T rusages](t *Task, who int32, v Ptr[T]) error {

@@ -59,7 +59,7 @@ func (h *timerHeap) arm() {
 		return
 	}
 	h.armed = at
-	d := time.Duration(max(at-h.k.clock.Monotonic(), 0))
+	d := max(h.k.clock.Until(at), 0)
 	if h.host == nil {
 		h.host = time.AfterFunc(d, h.expire)
 	} else {
@@ -72,6 +72,12 @@ func (h *timerHeap) expire() {
 	defer h.k.mu.Unlock()
 	h.armed = 0
 	h.run()
+	h.arm()
+}
+
+// moved is told that the clock was moved on.
+func (h *timerHeap) moved() {
+	h.armed = 0
 	h.arm()
 }
 

@@ -111,6 +111,14 @@ func (t *Thread) MapVDSO32(addr uint64) error {
 	return err
 }
 
+// KeepVDSO32 leaves of it what a guest may see.
+func (t *Thread) KeepVDSO32(addr uint64, v VDSO32) error {
+	if !t.cpu.m.hideTime {
+		return nil
+	}
+	return t.unmapClock(addr, v)
+}
+
 // readVDSO32 looks at what MapVDSO32 has mapped at addr.
 func (t *Thread) readVDSO32(addr uint64) (v VDSO32, err error) {
 	maps, err := t.HostMaps()

@@ -40,7 +40,8 @@ type Machine struct {
 	vdsoLo uint64 // the vDSO's mappings
 	vdsoHi uint64
 
-	mode atomic.Int32 // a Mode
+	mode     atomic.Int32 // a Mode
+	hideTime bool         // see HideTime
 
 	mu    sync.Mutex // guards files: CPUs import concurrently
 	files fileTable
@@ -223,6 +224,9 @@ func (m *Machine) furnish(c *CPU, z *Thread) error {
 		}
 		pieces = append(pieces, piece{lo, hi - lo, lo - low})
 	}
+	if m.hideTime {
+		pieces, m.vdso, m.vdsoHi = nil, 0, 0 // what is left where it is goes with the rest
+	}
 	const way = 0x20000000
 	for _, p := range pieces {
 		if _, err := z.call(unix.SYS_MREMAP, p.from, p.size, p.size, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, way+p.off); err != nil {
@@ -244,6 +248,9 @@ func (m *Machine) furnish(c *CPU, z *Thread) error {
 	m.vdsoLo = vdsoArea
 	if err1 == nil {
 		err1 = z.installFaultHandlers(do)
+	}
+	if err1 == nil && m.hideTime {
+		err1 = z.trapTSC()
 	}
 	if err1 == nil {
 		err1 = z.installFilter(do)

@@ -43,6 +43,9 @@ const (
 	// VSyscall: the guest called the legacy vsyscall page: rax has the
 	// number, rip is the return address already.
 	VSyscall
+	// ReadTSC: the guest read the time-stamp counter, and is past the
+	// instruction: it is to be told by SetTSC.
+	ReadTSC
 	// Died: the host process is gone (killed from outside, out of memory).
 	Died
 )
@@ -190,6 +193,9 @@ func (t *Thread) run(req ptrace.Request) Event {
 			if sig == unix.SIGSEGV && code == siKernel && t.atInt80() {
 				t.enterInt80()
 				return Event{Kind: Syscall, Arch: abi.I386}
+			}
+			if t.readsTSC(sig, code) {
+				return Event{Kind: ReadTSC}
 			}
 			return Event{Kind: Fault, Signal: int(sig), Code: code, Addr: si.Addr()}
 		}

@@ -19,13 +19,16 @@ import (
 type Clock interface {
 	// Now reads a clock: CLOCK_REALTIME, _MONOTONIC or _BOOTTIME, in ns.
 	Now(clockid int) int64
+	// Monotonic is what alarms go by, ns: CLOCK_MONOTONIC, unless that stands
+	// still.
+	Monotonic() int64
 	// NewTimer returns a timer, not set, that calls fire.
 	NewTimer(fire func()) Alarm
 }
 
 // Alarm is a one-shot timer of a Clock.
 type Alarm interface {
-	// Set sets it to a time of CLOCK_MONOTONIC in ns, in place of an
+	// Set sets it to a time of the Clock's Monotonic, in place of an
 	// earlier one; a time that has passed fires at once, not within Set.
 	Set(deadline int64)
 	Stop()
@@ -150,7 +153,7 @@ func (t *Timer) now() int64 {
 	if t.abs {
 		return t.sys.clock.Now(t.base)
 	}
-	return t.sys.clock.Now(unix.CLOCK_MONOTONIC)
+	return t.sys.clock.Monotonic()
 }
 
 // arm sets the alarm for expiry.
@@ -158,7 +161,7 @@ func (t *Timer) arm() {
 	t.armed = true
 	deadline := t.expiry
 	if t.abs {
-		deadline = add(t.sys.clock.Now(unix.CLOCK_MONOTONIC), t.expiry-t.now())
+		deadline = add(t.sys.clock.Monotonic(), t.expiry-t.now())
 	}
 	t.alarm.Set(deadline)
 }

@@ -32,6 +32,7 @@ func (c *clock) Now(id int) int64 {
 	}
 	return c.mono
 }
+func (c *clock) Monotonic() int64                { return c.mono }
 func (c *clock) NewTimer(f func()) timerfd.Alarm { return &alarm{c: c, fire: f} }
 func (a *alarm) Set(at int64)                    { a.Stop(); a.at = at; a.c.alarms = append(a.c.alarms, a) }
 func (a *alarm) Stop() {
