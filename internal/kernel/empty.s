@@ -1,0 +1,1 @@
+// So that clock.go may declare a function without a body.
