@@ -1,7 +1,7 @@
 // Interval timers, POSIX timers, timerfds, clocks, sleeps.
 #include "guest.h"
 static volatile int got, overruns, wtid; static siginfo_t last;
-static void info(int s, siginfo_t *i, void *u) { last = *i; got++; wtid = gettid(); }
+static void info(int s, siginfo_t *i, void *u) { last = *i; wtid = gettid(); got++; }
 static struct timespec at(clockid_t c, int ms) { struct timespec t; clock_gettime(c, &t); t.tv_nsec += ms * 1000000L; while (t.tv_nsec > 999999999) t.tv_nsec -= 1000000000, t.tv_sec++; return t; }
 static void burn(int ms) { struct timespec a, b; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a); do clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b); while ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < ms); }
 static struct itimerspec its(int ms, int iv) { return (struct itimerspec){{iv / 1000, iv % 1000 * 1000000}, {ms / 1000, ms % 1000 * 1000000}}; }
