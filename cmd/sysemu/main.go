@@ -96,9 +96,13 @@ func report(w io.Writer, err error) int {
 	var status exitStatus
 	var usage usageError
 	var fail failure
+	var rule badRule
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &rule):
+		fmt.Fprintln(w, rule.mark())
+		return statusUsage
 	case errors.As(err, &status):
 		return int(status)
 	case errors.As(err, &usage):

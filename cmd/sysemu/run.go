@@ -36,6 +36,7 @@ type runCmd struct {
 	Unsupported bool `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
 	timeFlags
+	faultFlags `embed:""`
 
 	Program []string `arg:"" optional:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
 }
@@ -227,7 +228,12 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 	if err != nil {
 		return err
 	}
+	faults, err := r.faultOptions()
+	if err != nil {
+		return err
+	}
 	opts = append(append(opts, sysemu.WithLimits(limits)), more...)
+	opts = append(opts, faults...) // behind a trace, which shows what the program sees
 	program, err := r.program()
 	if err != nil {
 		return err
@@ -282,6 +288,7 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 	if ctx.Err() != nil {
 		fmt.Fprintf(std.err, "sysemu: %s: not done after %v, killed\n", program[0], r.Time)
 	}
+	r.reportFaults(std)
 	if r.Unsupported {
 		listUnsupported(std, m.Unsupported())
 	}

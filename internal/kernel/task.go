@@ -358,6 +358,9 @@ func (t *Task) PID() int { return t.p.pid }
 // TID implements vfs.Context.
 func (t *Task) TID() int { return t.tid }
 
+// Comm is its name.
+func (t *Task) Comm() string { return t.comm }
+
 func (t *Task) String() string { return fmt.Sprintf("%s[%d]", t.comm, t.tid) }
 
 var _ vfs.Context = (*Task)(nil)

@@ -1,0 +1,53 @@
+package sysemu
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// Do has next serve another call of the same thread, and answers its result: so a handler can answer one call by
+// several. The arguments are those of the calling program's architecture. ENOSYS: there is no such call there, or the
+// program is a native one, for which only its own call can be made.
+//
+// It is not for calls that make a thread, end one, or start another program.
+func (c *Call) Do(next Handler, name string, args ...uint64) (uint64, error) {
+	d := abi.ByName(name)
+	if d == nil || d.Number(c.Arch()) < 0 || c.Native() {
+		return 0, unix.ENOSYS
+	}
+	other := &kernel.Call{Task: c.c.Task, Arch: c.Arch(), Nr: d.Number(c.Arch())}
+	copy(other.Args[:], args)
+	return next.ServeCall(&Call{c: other, program: inMachine{other}})
+}
+
+// Comm is the name of the calling thread, as /proc/PID/comm has it: at first the last element of the program's path, cut to
+// 15 bytes.
+func (c *Call) Comm() (name string) {
+	if c.Native() {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.TID()))
+		return strings.TrimSuffix(string(b), "\n")
+	}
+	c.c.Locked(func(t *kernel.Task) error { name = t.Comm(); return nil })
+	return name
+}
+
+// Lend shows the call, and those that Do makes for it, a copy of p as memory of the program: at addr, to be read, until the
+// call has ended. What a program could change meanwhile is so decided by its handler.
+func (c *Call) Lend(p []byte) (addr uint64, err error) { return c.program.Lend(p) }
+
+// Delay has the calling thread sleep for d on the machine's clock, or the host's for native programs, while other threads run.
+// No signal ends it, only the thread's end: the error says so. It is for the handler to call, on its own
+// goroutine.
+func (c *Call) Delay(d time.Duration) error {
+	if c.Native() {
+		time.Sleep(d)
+		return nil
+	}
+	return c.c.Delay(d)
+}

@@ -1,0 +1,37 @@
+package kernel
+
+import (
+	"time"
+
+	"github.com/sysemu/sysemu/internal/wait"
+	"golang.org/x/sys/unix"
+)
+
+// Delay has the thread whose call a user's handler serves sleep on the machine's
+// clock. Signals stay pending; only its end ends it. EINVAL: it is not the
+// handler who calls, on its own goroutine.
+func (c *Call) Delay(d time.Duration) error {
+	t := c.Task
+	k := t.k
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if t.state != running || t.cpu.current != t {
+		return unix.EINVAL
+	}
+	k.nowServing(t)
+	defer k.nowServing(nil)
+	deadline := k.clock.Monotonic() + int64(d)
+	if deadline < 0 {
+		deadline = 1<<63 - 1
+	}
+	for d > 0 {
+		switch err := t.sleep(killable, deadline); err {
+		case nil: // woken for something else: what that was is seen by who waits for it
+		case wait.ErrTimedOut:
+			return nil
+		default:
+			return err
+		}
+	}
+	return nil
+}
