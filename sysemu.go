@@ -24,7 +24,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/sysemu/sysemu/internal/fs/gofs"
 	"github.com/sysemu/sysemu/internal/fs/hostfs"
 	"github.com/sysemu/sysemu/internal/fs/iofs"
 	"github.com/sysemu/sysemu/internal/fs/overlay"
@@ -53,6 +52,8 @@ type Option func(*options)
 type options struct {
 	cpus       int
 	root       string
+	rootFS     fs.FS
+	overlay    *overlay.FS // the root, once it is made
 	readOnly   bool
 	hostname   string
 	memory     uint64
@@ -93,11 +94,6 @@ func WithBind(src, dst string, readOnly bool) Option {
 // WithTmpfs mounts an empty file system in memory at dst.
 func WithTmpfs(dst string) Option {
 	return func(o *options) { o.mounts = append(o.mounts, mount{dst: dst}) }
-}
-
-// WithFS mounts any Go file system at dst, read-only.
-func WithFS(fsys fs.FS, dst string) Option {
-	return func(o *options) { o.mounts = append(o.mounts, mount{dst: dst, fsys: fsys, readOnly: true}) }
 }
 
 // WithHostname sets what uname(2) calls the machine; without it "sysemu".
@@ -192,12 +188,25 @@ var raiseFiles = sync.OnceFunc(func() {
 
 // makeRoot puts a layer in memory over the root directory.
 func (o *options) makeRoot(ctx vfs.Context) (vfs.FileSystem, error) {
+	if o.rootFS != nil {
+		return o.overRoot(ctx, o.goFS(o.rootFS, "/", rootDev+2, true), "/")
+	}
 	lower, err := hostfs.New(o.root, hostfs.Options{ReadOnly: true, Stable: true})
 	if err != nil {
 		return nil, err
 	}
+	return o.overRoot(ctx, lower, o.root)
+}
+
+// overRoot puts the layer in memory over lower.
+func (o *options) overRoot(ctx vfs.Context, lower vfs.FileSystem, shown string) (vfs.FileSystem, error) {
 	upper := tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: rootDev + 1, Mode: 0o755, Budget: o.files})
-	return overlay.New(ctx, overlay.Options{Lower: []vfs.FileSystem{lower}, Upper: upper, Dev: rootDev, Shown: "lowerdir=" + o.root})
+	fs, err := overlay.New(ctx, overlay.Options{Lower: []vfs.FileSystem{lower}, Upper: upper, Dev: rootDev, Shown: "lowerdir=" + shown})
+	if err != nil {
+		return nil, err
+	}
+	o.overlay = fs
+	return fs, nil
 }
 
 // rootDev is the st_dev of the root.
@@ -217,7 +226,7 @@ func (o *options) setup(k *kernel.Kernel, ctx vfs.Context) error {
 		dev := k.Namespace().System().AnonymousDev()
 		switch {
 		case mt.fsys != nil:
-			mounted, name = gofs.New(mt.fsys, dev), "gofs"
+			mounted, name = o.goFS(mt.fsys, mt.dst, dev, mt.readOnly), "gofs"
 		case mt.src == "":
 			mounted = tmpfs.New(ctx.Realtime(), tmpfs.Options{Dev: dev, Mode: 0o1777, Budget: o.files})
 		default:

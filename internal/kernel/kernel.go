@@ -55,6 +55,7 @@ type Kernel struct {
 	ticking bool // the ticker goroutine lives
 	balance int  // counts looks at CPUs with tasks waiting
 	closing bool
+	errands errands
 	quit    chan struct{}  // closed when closing begins
 	stopped sync.WaitGroup // CPUs' and helpers' goroutines
 
@@ -137,11 +138,7 @@ func New(cfg Config) (*Kernel, error) {
 	k.ipc = &ipc.System{NewFile: k.sharedMemory}
 	k.timerfds = timerfd.NewSystem(timerClock{k})
 	k.boot = newBootTask(k)
-	root, err := cfg.Root(k.boot)
-	if err != nil {
-		return nil, err
-	}
-	if k.ns, err = vfs.NewNamespace(k.boot, root, 0, root.Type()); err != nil {
+	if err := k.mountRoot(); err != nil {
 		return nil, err
 	}
 	k.keepAll = vfs.OnForget(k.hw.Forget)
@@ -163,6 +160,17 @@ func New(cfg Config) (*Kernel, error) {
 		}
 	}
 	return k, nil
+}
+
+func (k *Kernel) mountRoot() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	root, err := k.cfg.Root(k.boot)
+	if err != nil {
+		return err
+	}
+	k.ns, err = vfs.NewNamespace(k.boot, root, 0, root.Type())
+	return err
 }
 
 func (k *Kernel) startCPUs() error {
@@ -228,9 +236,11 @@ func (k *Kernel) Close() {
 		c.poke()
 	}
 	k.timers.stop()
+	defer k.expireErrands()()
 	k.mu.Unlock()
 	k.stopped.Wait()
 	k.unmountAll()
+	k.awaitErrands()
 	if k.memfds != nil {
 		k.memfds.Unmounted()
 	}

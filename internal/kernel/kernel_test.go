@@ -18,7 +18,7 @@ import (
 // wait status.
 func runIn(t testing.TB, dir string, args ...string) (string, int) {
 	t.Helper()
-	k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), 100), nil }, CPUs: 1, Report: func(s string) { t.Log(s) }})
+	k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), gofs.Options{Dev: 100}), nil }, CPUs: 1, Report: func(s string) { t.Log(s) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestNothingIsLeft(t *testing.T) {
 		t.Fatalf("%v: %s", err, b)
 	}
 	for _, cpus := range []int{1, 3} {
-		k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), 100), nil }, CPUs: cpus, Report: func(s string) { t.Error(s) }})
+		k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), gofs.Options{Dev: 100}), nil }, CPUs: cpus, Report: func(s string) { t.Error(s) }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,7 @@ func runInTmp(t testing.TB, dir string, args ...string) (string, int) {
 	for _, name := range []string{"tmp", "proc", "sys", "dev"} {
 		os.MkdirAll(filepath.Join(dir, name), 0o755)
 	}
-	k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), 100), nil }, CPUs: 1, Report: func(s string) { t.Log(s) },
+	k, err := New(Config{Root: func(vfs.Context) (vfs.FileSystem, error) { return gofs.New(os.DirFS(dir), gofs.Options{Dev: 100}), nil }, CPUs: 1, Report: func(s string) { t.Log(s) },
 		Setup: func(k *Kernel, _ vfs.Context) error {
 			if err := k.MountStandard(k.boot); err != nil {
 				return err

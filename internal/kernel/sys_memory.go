@@ -79,7 +79,11 @@ func sysMadvise(t *Task, addr Addr, size uint64, advice int32) error {
 }
 
 func sysMsync(t *Task, addr Addr, size uint64, flags int32) error {
-	return t.mm.Sync(t.th, uint64(addr), size, int(flags))
+	err := t.mm.Sync(t.th, uint64(addr), size, int(flags))
+	if err == nil && flags&unix.MS_SYNC != 0 {
+		err = t.mm.SyncFiles(t, uint64(addr), size)
+	}
+	return err
 }
 
 func sysMincore(t *Task, addr Addr, size uint64, vec Addr) error {

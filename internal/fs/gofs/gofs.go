@@ -1,35 +1,72 @@
-// Package gofs mounts any Go file system (io/fs.FS) read-only.
+// Package gofs mounts Go file systems: any io/fs.FS read-only, and what is a
+// fsys.FS for writing, too.
 //
 // Contract: guarded by the kernel lock. What the Go file system is asked may
-// wait, and may be anybody's code: it runs by Offload, one call at a time for
-// an open file, and a panic in it is EIO.
+// wait, and may be anybody's code: it runs where waiting harms nobody, a panic
+// in it and an answer that cannot be are EIO and are reported. A task that is
+// killed does not wait for it. What such code is given it may still use after
+// that: buffers are its own.
+//
+// # What is where
+//
+// gofs.go: the file system, and how it is asked. node.go: inodes, what is told
+// of them; names.go: what changes names and attributes; open.go: open files;
+// mapped.go: their copies that are mapped; listing.go: open directories.
 package gofs
 
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
-	"path"
+	"sync/atomic"
 
+	"github.com/sysemu/sysemu/fsys"
 	"github.com/sysemu/sysemu/internal/vfs"
 	"golang.org/x/sys/unix"
 )
 
+// Options say how a file system is shown.
+type Options struct {
+	Dev uint64 // st_dev
+	// ReadOnly never writes. Names that were looked up are then taken to
+	// stay, as they are for an fs.FS that cannot be written.
+	ReadOnly bool
+	// UID and GID own what does not say who owns it.
+	UID, GID uint32
+	// Report is told of what the file system does wrong; nil: nobody.
+	Report func(msg string)
+	// Name is what it is called in reports.
+	Name string
+}
+
 // FS is a mounted Go file system.
 type FS struct {
 	fsys  fs.FS
-	dev   uint64
-	nodes map[string]*node // those in use, by name, so that each has one inode
-	root  *node
+	rw    fsys.FS // nil: read-only
+	opts  Options
+	quick bool
+	root  inode
+	inos  map[uint64]inode // by number: those in use
+	odd   uint64           // numbers given out where names' were taken
+	lies  int              // told so far
+	temps []*handle        // opened when they were made and not yet asked for
 }
 
-// New returns fsys as a file system; dev is its st_dev.
-func New(fsys fs.FS, dev uint64) *FS {
-	f := &FS{fsys: fsys, dev: dev, nodes: make(map[string]*node)}
-	f.root = &node{fs: f, name: ".", mode: unix.S_IFDIR | 0o555}
-	f.nodes["."] = f.root
-	return f
+// New returns fsys as a file system.
+func New(f fs.FS, o Options) *FS {
+	g := &FS{fsys: f, opts: o, inos: make(map[uint64]inode)}
+	if rw, ok := f.(fsys.FS); ok && !o.ReadOnly {
+		g.rw = rw
+	}
+	if q, ok := f.(fsys.QuickFS); ok {
+		g.quick = q.Quick()
+	}
+	g.root = g.newNode(unix.S_IFDIR)
+	n := g.root.base()
+	n.attr = vfs.Attr{Dev: o.Dev, Mode: unix.S_IFDIR | 0o555, UID: o.UID, GID: o.GID, Nlink: 1, BlockSize: blockSize}
+	n.attr.Ino = g.number(0, ".")
+	g.inos[n.attr.Ino] = g.root
+	return g
 }
 
 // Root implements vfs.FileSystem.
@@ -39,35 +76,129 @@ func (f *FS) Root() vfs.Inode { return f.root }
 func (f *FS) Type() string { return "gofs" }
 
 // ReadOnly implements vfs.ReadOnlyer.
-func (f *FS) ReadOnly() bool { return true }
+func (f *FS) ReadOnly() bool { return f.rw == nil }
 
-// Statfs implements vfs.FileSystem: sizes are not known.
-func (f *FS) Statfs(vfs.Context) (unix.Statfs_t, error) {
-	return unix.Statfs_t{Type: unix.RAMFS_MAGIC, Bsize: blockSize, Frsize: blockSize, Namelen: unix.NAME_MAX}, nil
+// Statfs implements vfs.FileSystem: sizes are only known if it tells.
+func (f *FS) Statfs(ctx vfs.Context) (unix.Statfs_t, error) {
+	s := unix.Statfs_t{
+		Type: unix.RAMFS_MAGIC, Bsize: blockSize, Frsize: blockSize, Namelen: unix.NAME_MAX,
+		Fsid: unix.Fsid{Val: [2]int32{int32(f.opts.Dev), int32(f.opts.Dev >> 32)}},
+	}
+	t, ok := f.fsys.(fsys.StatfsFS)
+	if !ok {
+		return s, nil
+	}
+	u, err := ask(f, ctx, "Statfs", t.Statfs)
+	if err != nil {
+		return s, err
+	}
+	if u.BlockSize > 0 {
+		s.Bsize, s.Frsize = u.BlockSize, u.BlockSize
+	}
+	s.Blocks, s.Bfree, s.Bavail, s.Files, s.Ffree = u.Blocks, u.Free, u.Avail, u.Files, u.FilesFree
+	if u.NameMax > 0 {
+		s.Namelen = int64(min(u.NameMax, unix.NAME_MAX))
+	}
+	return s, nil
 }
 
 // Unmounted implements vfs.Unmounter.
 func (f *FS) Unmounted() {
-	for _, n := range f.nodes {
-		n.closeHost()
+	for _, i := range f.inos {
+		i.base().closeCopy()
+	}
+	temps := f.temps
+	f.temps = nil
+	c, ok := f.fsys.(fsys.CloseFS)
+	if len(temps) == 0 && !ok {
+		return
+	}
+	// Nobody is here to wait for them.
+	run := func() {
+		defer func() { recover() }()
+		for _, h := range temps {
+			h.file.Close()
+		}
+		if ok {
+			c.Close()
+		}
+	}
+	if f.quick {
+		run()
+	} else {
+		go run()
 	}
 }
 
 const blockSize = 4096
 
-// outside runs do where waiting harms nobody, and turns its error into an
-// errno.
-func outside(ctx vfs.Context, do func() error) error {
-	var err error
-	ctx.Offload(func() {
+// lie reports what the file system did wrong, and is EIO.
+func (f *FS) lie(format string, args ...any) error {
+	const enough = 16
+	if f.lies++; f.opts.Report != nil && f.lies <= enough {
+		msg := fmt.Sprintf("sysemu: Go file system %s (%T): ", f.opts.Name, f.fsys) + fmt.Sprintf(format, args...)
+		if f.lies == enough {
+			msg += " (no more is told of this file system)"
+		}
+		f.opts.Report(msg)
+	}
+	return unix.EIO
+}
+
+// panicked is the error of what panicked.
+type panicked struct{ v any }
+
+func (p panicked) Error() string { return fmt.Sprintf("panic: %v", p.v) }
+
+// ask runs do, which asks the Go file system for something, and turns its error
+// into an errno. It is EINTR for a task that is killed meanwhile.
+func ask[T any](f *FS, ctx vfs.Context, what string, do func() (T, error)) (T, error) {
+	return askFor(f, ctx, false, what, nil, do)
+}
+
+// askFor is ask for a call whose result is given back by late if it comes too
+// late; must has also who is killed wait for it.
+func askFor[T any](f *FS, ctx vfs.Context, must bool, what string, late func(T), do func() (T, error)) (T, error) {
+	type answer struct {
+		v    T
+		err  error
+		took atomic.Bool // by who comes second: the answer, or who does not wait for it
+	}
+	a := new(answer)
+	run := func() {
 		defer func() {
 			if r := recover(); r != nil {
-				err = fmt.Errorf("panic in a Go file system: %v", r)
+				a.err = panicked{r}
+			}
+			if a.took.Swap(true) && a.err == nil && late != nil {
+				defer func() { recover() }()
+				late(a.v)
 			}
 		}()
-		err = do()
-	})
-	return errno(err)
+		a.v, a.err = do()
+	}
+	l, leaves := ctx.(vfs.Leaver)
+	switch {
+	case f.quick:
+		run()
+	case leaves:
+		if !l.OffloadLeaving(must, run) && !a.took.Swap(true) {
+			var none T
+			return none, unix.EINTR
+		}
+	default:
+		ctx.Offload(run)
+	}
+	if p, ok := a.err.(panicked); ok {
+		return a.v, f.lie("%s: %v", what, p)
+	}
+	return a.v, errno(a.err)
+}
+
+// tell is ask for what has no answer but an error.
+func (f *FS) tell(ctx vfs.Context, what string, do func() error) error {
+	_, err := ask(f, ctx, what, func() (struct{}, error) { return struct{}{}, do() })
+	return err
 }
 
 // errno is the error number nearest to what a Go file system reported.
@@ -77,126 +208,20 @@ func errno(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &e):
+		if e == 0 || e >= 512 { // the kernel's own begin there
+			return unix.EIO
+		}
 		return e
 	case errors.Is(err, fs.ErrNotExist):
 		return unix.ENOENT
+	case errors.Is(err, fs.ErrExist):
+		return unix.EEXIST
 	case errors.Is(err, fs.ErrPermission):
 		return unix.EACCES
 	case errors.Is(err, fs.ErrInvalid):
 		return unix.EINVAL
+	case errors.Is(err, errors.ErrUnsupported):
+		return unix.EOPNOTSUPP
 	}
 	return unix.EIO
-}
-
-// node is an inode: a name of the Go file system and what was said of it
-// when it was looked up.
-type node struct {
-	vfs.Node
-	fs    *FS
-	name  string
-	mode  uint32
-	size  int64
-	mtime int64
-	host  int    // a memfd with a copy, for mappings; -1 and 0: none
-	key   uint64 // not 0 once there is a copy
-	copy  vfs.Mutex
-}
-
-// typeOf maps the type of a Go file mode.
-func typeOf(m fs.FileMode) uint32 {
-	switch m.Type() {
-	case fs.ModeDir:
-		return unix.S_IFDIR
-	case fs.ModeSymlink:
-		return unix.S_IFLNK
-	case fs.ModeNamedPipe:
-		return unix.S_IFIFO
-	case fs.ModeSocket:
-		return unix.S_IFSOCK
-	case fs.ModeDevice:
-		return unix.S_IFBLK
-	case fs.ModeDevice | fs.ModeCharDevice, fs.ModeCharDevice:
-		return unix.S_IFCHR
-	}
-	return unix.S_IFREG
-}
-
-func modeOf(m fs.FileMode) uint32 {
-	mode := typeOf(m) | uint32(m.Perm())
-	for _, b := range []struct {
-		goBit fs.FileMode
-		bit   uint32
-	}{{fs.ModeSetuid, unix.S_ISUID}, {fs.ModeSetgid, unix.S_ISGID}, {fs.ModeSticky, unix.S_ISVTX}} {
-		if m&b.goBit != 0 {
-			mode |= b.bit
-		}
-	}
-	return mode
-}
-
-// ino makes an inode number of a name, the same whenever it is looked up.
-func ino(name string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return h.Sum64()
-}
-
-// Attr implements vfs.Inode.
-func (n *node) Attr(vfs.Context) (vfs.Attr, error) {
-	return vfs.Attr{
-		Dev: n.fs.dev, Ino: ino(n.name), Nlink: 1, Mode: n.mode, Size: n.size,
-		BlockSize: blockSize, Blocks: (n.size + 511) / 512, Atime: n.mtime, Mtime: n.mtime, Ctime: n.mtime, Btime: n.mtime,
-	}, nil
-}
-
-// Perm implements vfs.Permer.
-func (n *node) Perm() (mode, uid, gid uint32) { return n.mode, 0, 0 }
-
-// Lookup implements vfs.Lookuper.
-func (n *node) Lookup(ctx vfs.Context, name string) (vfs.Inode, error) {
-	if n.mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil, unix.ENOTDIR
-	}
-	full := path.Join(n.name, name)
-	if c := n.fs.nodes[full]; c != nil {
-		return c, nil
-	}
-	if !fs.ValidPath(full) {
-		return nil, unix.ENOENT
-	}
-	var info fs.FileInfo
-	err := outside(ctx, func() (err error) {
-		info, err = fs.Lstat(n.fs.fsys, full)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	c := &node{fs: n.fs, name: full, mode: modeOf(info.Mode()), size: info.Size()}
-	if t := info.ModTime(); !t.IsZero() {
-		c.mtime = t.UnixNano()
-	}
-	n.fs.nodes[full] = c
-	return c, nil
-}
-
-// Readlink implements vfs.Readlinker.
-func (n *node) Readlink(ctx vfs.Context) (string, error) {
-	if n.mode&unix.S_IFMT != unix.S_IFLNK {
-		return "", unix.EINVAL
-	}
-	var target string
-	err := outside(ctx, func() (err error) {
-		target, err = fs.ReadLink(n.fs.fsys, n.name)
-		return err
-	})
-	return target, err
-}
-
-// Evict implements vfs.Evicter.
-func (n *node) Evict() {
-	n.closeHost()
-	if n != n.fs.root {
-		delete(n.fs.nodes, n.name)
-	}
 }

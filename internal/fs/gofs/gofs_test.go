@@ -22,7 +22,7 @@ func setup(t *testing.T, fsys fs.FS, f func(ctx *vfstest.Context, at vfs.At)) {
 	k := &waittest.Kernel{}
 	k.Do(func() {
 		ctx := vfstest.Root(k.NewTask())
-		ns, err := vfs.NewNamespace(ctx, gofs.New(fsys, 7), 0, "go")
+		ns, err := vfs.NewNamespace(ctx, gofs.New(fsys, gofs.Options{Dev: 7}), 0, "go")
 		if err != nil {
 			t.Error(err)
 			return
