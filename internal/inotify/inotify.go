@@ -91,7 +91,7 @@ func (in *Instance) AddWatch(ctx vfs.Context, at vfs.At, name string, mask uint3
 	if mask&unix.IN_ONLYDIR != 0 {
 		flags |= vfs.Directory
 	}
-	p, err := vfs.Walk(ctx, at, name, flags, 0)
+	p, err := vfs.WalkFor(ctx, at, name, flags, vfs.UseRead)
 	if err != nil {
 		return -1, err
 	}

@@ -22,6 +22,11 @@ type Call struct {
 	Arch abi.Arch
 	Nr   int
 	Args [6]uint64
+
+	// Guard, unless nil, is asked before the call uses a file or an address.
+	// It runs with the kernel locked, must not wait, and is taken off when the
+	// call ends. Its error is the call's.
+	Guard func(*Access) error
 }
 
 // desc is the call's entry in package abi's list; nil: no such number.
@@ -93,6 +98,7 @@ func (t *Task) serveUser(h Handler, c *Call) (v uint64, err error) {
 		if !ok {
 			t.k.mu.Lock()
 		}
+		c.Guard = nil
 	}()
 	v, err = h.ServeCall(c)
 	ok = true

@@ -87,6 +87,9 @@ func sysMount(t *Task, source, target, fstype Str, flags uint64, data Str) error
 	if !t.cred.Has(unix.CAP_SYS_ADMIN) {
 		return unix.EPERM
 	}
+	if err := vfs.MayUse(t, at, vfs.UseWrite|vfs.UseTree); err != nil {
+		return err
+	}
 	ns := t.mountNamespace()
 	keep := vfs.MountFlags(flags) & vfs.MountFlagsMask
 	if flags&(unix.MS_NOATIME|unix.MS_STRICTATIME) == 0 {
@@ -96,7 +99,7 @@ func sysMount(t *Task, source, target, fstype Str, flags uint64, data Str) error
 		if src == "" {
 			return vfs.Path{}, unix.EINVAL
 		}
-		return vfs.Walk(t, t.atCwd(), src, vfs.Follow, 0)
+		return vfs.WalkFor(t, t.atCwd(), src, vfs.Follow, vfs.UseRead|vfs.UseWrite|vfs.UseTree)
 	}
 	switch {
 	case flags&unix.MS_REMOUNT != 0:
@@ -234,6 +237,9 @@ func sysUmount2(t *Task, target Str, flags int32) error {
 	case flags&unix.MNT_EXPIRE != 0 && flags&(unix.MNT_FORCE|unix.MNT_DETACH) != 0:
 		return unix.EINVAL
 	}
+	if err := vfs.MayUse(t, at, vfs.UseWrite|vfs.UseTree); err != nil {
+		return err
+	}
 	return t.mountNamespace().Unmount(at, int(flags))
 }
 
@@ -252,6 +258,9 @@ func sysPivotRoot(t *Task, newRoot, putOld Str) error {
 			return err
 		}
 		defer put.Unref()
+		if err := t.mayUseAll(); err != nil {
+			return err
+		}
 		old := t.fs.root
 		if err := t.mountNamespace().PivotRoot(old, to, put); err != nil {
 			return err

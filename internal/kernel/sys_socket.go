@@ -66,7 +66,10 @@ func (t *Task) sockaddrIn(addr Addr, n int32) ([]byte, error) {
 		return nil, unix.EINVAL
 	}
 	b := make([]byte, n)
-	return b, t.CopyIn(uint64(addr), b)
+	if err := t.CopyIn(uint64(addr), b); err != nil {
+		return b, err
+	}
+	return b, t.mayUseAddr(b)
 }
 
 // sockaddrOut writes an address, cut to the room there is, and its full length.

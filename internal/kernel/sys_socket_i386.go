@@ -64,6 +64,9 @@ func sysSocketcall(t *Task, a *[6]uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := t.maySub(abi.Subcall("socketcall", uint64(op)), w); err != nil {
+		return 0, err
+	}
 	return c.f(t, words6(w))
 }
 

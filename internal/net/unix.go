@@ -186,7 +186,7 @@ func (s *unixSock) find(ctx Context, addr []byte) (*unixSock, error) {
 		}
 		return nil, unix.ECONNREFUSED
 	}
-	p, err := vfs.Walk(ctx, ctx.At(), name, vfs.Follow, 0)
+	p, err := vfs.WalkFor(ctx, ctx.At(), name, vfs.Follow, vfs.UseWrite)
 	if err != nil {
 		return nil, err
 	}

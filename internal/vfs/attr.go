@@ -46,6 +46,9 @@ func Access(ctx Context, cred *Cred, at At, name string, want uint32, flags Walk
 		return err
 	}
 	defer p.Unref()
+	if err := mayUse(ctx, p, "", UseLook); err != nil {
+		return err
+	}
 	if want&MayExec != 0 && p.Kind() == unix.S_IFREG && p.Mount.Has(unix.MS_NOEXEC) {
 		return unix.EACCES
 	}
@@ -54,7 +57,7 @@ func Access(ctx Context, cred *Cred, at At, name string, want uint32, flags Walk
 
 // change walks to a name and runs f on it, on a mount that can be written.
 func change(ctx Context, at At, name string, flags WalkFlags, f func(d *Dentry, ino Inode) error) error {
-	p, err := Walk(ctx, at, name, flags, 0)
+	p, err := walkFor(ctx, at, name, flags, 0, UseWrite)
 	if err != nil {
 		return err
 	}
@@ -66,9 +69,14 @@ func change(ctx Context, at At, name string, flags WalkFlags, f func(d *Dentry, 
 }
 
 // change runs f on an open file's inode, on a mount that can be written.
-func (f *File) change(do func(d *Dentry, ino Inode) error) error {
+func (f *File) change(ctx Context, do func(d *Dentry, ino Inode) error) error {
 	if f.IsPath() {
 		return unix.EBADF
+	}
+	if f.Path.Dentry != nil {
+		if err := mayUse(ctx, f.Path, "", UseWrite); err != nil {
+			return err
+		}
 	}
 	if f.Path.Mount.ReadOnly() {
 		return unix.EROFS
@@ -99,7 +107,7 @@ func Chmod(ctx Context, at At, name string, mode uint32, flags WalkFlags) error 
 
 // Chmod is fchmod(2).
 func (f *File) Chmod(ctx Context, mode uint32) error {
-	return f.change(func(d *Dentry, ino Inode) error { return chmod(ctx, d, ino, mode) })
+	return f.change(ctx, func(d *Dentry, ino Inode) error { return chmod(ctx, d, ino, mode) })
 }
 
 func chmod(ctx Context, d *Dentry, ino Inode, mode uint32) error {
@@ -131,7 +139,7 @@ func Chown(ctx Context, at At, name string, uid, gid uint32, flags WalkFlags) er
 
 // Chown is fchown(2).
 func (f *File) Chown(ctx Context, uid, gid uint32) error {
-	return f.change(func(d *Dentry, ino Inode) error { return chown(ctx, d, ino, uid, gid) })
+	return f.change(ctx, func(d *Dentry, ino Inode) error { return chown(ctx, d, ino, uid, gid) })
 }
 
 func chown(ctx Context, d *Dentry, ino Inode, uid, gid uint32) error {
@@ -183,7 +191,7 @@ func Utimens(ctx Context, at At, name string, atime, mtime int64, flags WalkFlag
 
 // Utimens is futimens(3).
 func (f *File) Utimens(ctx Context, atime, mtime int64) error {
-	return f.change(func(d *Dentry, ino Inode) error { return utimens(ctx, d, ino, atime, mtime) })
+	return f.change(ctx, func(d *Dentry, ino Inode) error { return utimens(ctx, d, ino, atime, mtime) })
 }
 
 func utimens(ctx Context, d *Dentry, ino Inode, atime, mtime int64) error {
@@ -225,7 +233,7 @@ func Truncate(ctx Context, at At, name string, size int64) error {
 	if size < 0 {
 		return unix.EINVAL
 	}
-	p, err := Walk(ctx, at, name, Follow, 0)
+	p, err := walkFor(ctx, at, name, Follow, 0, UseWrite)
 	if err != nil {
 		return err
 	}

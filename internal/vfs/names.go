@@ -59,6 +59,9 @@ func makeName(ctx Context, at At, name string, wantDir bool, f func(dir Path, c 
 	if last == "" || last == "." || last == ".." {
 		return unix.EEXIST
 	}
+	if err := mayUse(ctx, dir, last, UseWrite); err != nil {
+		return err
+	}
 	d := dir.Dentry
 	if err := d.lock.Lock(ctx); err != nil {
 		return err
@@ -198,7 +201,7 @@ func Symlink(ctx Context, target string, at At, name string) error {
 // Link is linkat(2): flags may have Follow (AT_SYMLINK_FOLLOW) and Empty
 // (AT_EMPTY_PATH; who may is for the caller to say).
 func Link(ctx Context, oldAt At, oldName string, at At, name string, flags WalkFlags) error {
-	old, err := Walk(ctx, oldAt, oldName, flags, 0)
+	old, err := walkFor(ctx, oldAt, oldName, flags, 0, UseRead|UseWrite)
 	if err != nil {
 		return err
 	}
@@ -263,6 +266,9 @@ func removeName(ctx Context, at At, name string, special func(last string) error
 	defer dir.Unref()
 	if last == "" || last == "." || last == ".." {
 		return special(last)
+	}
+	if err := mayUse(ctx, dir, last, UseWrite); err != nil {
+		return err
 	}
 	if dir.Mount.ReadOnly() {
 		return unix.EROFS

@@ -28,7 +28,7 @@ const (
 func Open(ctx Context, at At, name string, flags int, mode uint32, resolve uint64) (*File, error) {
 	if flags&unix.O_PATH != 0 {
 		flags &= pathFlags
-		p, err := Walk(ctx, at, name, walkFlags(flags), resolve)
+		p, err := Walk(ctx, at, name, walkFlags(flags), resolve) // to look at
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func Open(ctx Context, at At, name string, flags int, mode uint32, resolve uint6
 		}
 		return openCreate(ctx, at, name, flags, mode, resolve)
 	}
-	p, err := Walk(ctx, at, name, walkFlags(flags), resolve)
+	p, err := walk(ctx, ctx.Cred(), at, name, walkFlags(flags), resolve)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func OpenPath(ctx Context, at At, p Path, flags int) (*File, error) {
 // caller may execute (EACCES); reading it needs no permission. Nobody can open
 // it for writing until the file is released with AllowWrite.
 func OpenExec(ctx Context, at At, name string, flags WalkFlags, resolve uint64) (*File, error) {
-	p, err := Walk(ctx, at, name, flags, resolve)
+	p, err := walkFor(ctx, at, name, flags, resolve, UseExec)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,9 @@ func accessOf(flags int) uint32 {
 // openPath opens what exists, with all checks.
 func openPath(ctx Context, at At, p Path, flags int) (*File, error) {
 	want := accessOf(flags)
+	if err := mayUse(ctx, p, "", useOf(flags)); err != nil {
+		return nil, err
+	}
 	switch p.Kind() {
 	case unix.S_IFLNK:
 		return nil, unix.ELOOP
@@ -237,6 +240,9 @@ func openCreate(ctx Context, at At, name string, flags int, mode uint32, resolve
 		c, err := w.child(w.last)
 		if err == nil && c.inode == nil {
 			c.put()
+			if err := mayUse(ctx, w.cur, w.last, useOf(flags)|UseWrite); err != nil {
+				return nil, w.fail(err)
+			}
 			var made bool
 			c, made, err = create(ctx, w.cur, w.last, mode&permission&^ctx.Umask()|unix.S_IFREG)
 			if err == nil && made {
@@ -297,7 +303,7 @@ func strange(ctx Context, dir, c Inode) (bool, error) {
 }
 
 func openTmpfile(ctx Context, at At, name string, flags int, mode uint32, resolve uint64) (*File, error) {
-	dir, err := Walk(ctx, at, name, walkFlags(flags)|Directory, resolve)
+	dir, err := walkFor(ctx, at, name, walkFlags(flags)|Directory, resolve, useOf(flags)|UseWrite)
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,16 @@ func Getcwd(root, p Path) (string, error) {
 
 // pathName goes up from p to root, or as far as it gets.
 func pathName(root, p Path) (name string, reached bool) {
+	name, top := nameFrom(root, p)
+	return name, top == root
+}
+
+// nameFrom goes up from p to root, or as far as it gets: to top.
+func nameFrom(root, p Path) (name string, top Path) {
 	var parts []string
 	n := 0
 	for {
 		if p == root {
-			reached = true
 			break
 		}
 		if p.Dentry == p.Mount.root {
@@ -62,12 +67,12 @@ func pathName(root, p Path) (name string, reached bool) {
 		p.Dentry = p.Dentry.parent
 	}
 	if len(parts) == 0 {
-		return "/", reached
+		return "/", p
 	}
 	b := make([]byte, 0, n)
 	for i := len(parts) - 1; i >= 0; i-- {
 		b = append(b, '/')
 		b = append(b, parts[i]...)
 	}
-	return string(b), reached
+	return string(b), p
 }

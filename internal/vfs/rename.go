@@ -52,6 +52,9 @@ func Rename(ctx Context, oldAt At, oldName string, newAt At, newName string, fla
 	}
 	defer t.put()
 	exchange := flags&unix.RENAME_EXCHANGE != 0
+	if err := mayRename(ctx, oldDir, c, newDir, t, exchange); err != nil {
+		return err
+	}
 	switch {
 	case c.inode == nil:
 		return unix.ENOENT
@@ -72,6 +75,21 @@ func Rename(ctx Context, oldAt At, oldName string, newAt At, newName string, fla
 		return unix.ENOTEMPTY
 	}
 	return rename(ctx, oldDir, c, newDir, t, flags)
+}
+
+// mayRename asks the Guard about both names, and about all that is moved.
+func mayRename(ctx Context, oldDir Path, c *Dentry, newDir Path, t *Dentry, exchange bool) error {
+	here, there := UseRead|UseWrite, UseWrite
+	if exchange {
+		there = here
+	}
+	if c.kind == unix.S_IFDIR || exchange && t.kind == unix.S_IFDIR {
+		here, there = here|UseTree, there|UseTree
+	}
+	if err := mayUse(ctx, oldDir, c.name, here); err != nil {
+		return err
+	}
+	return mayUse(ctx, newDir, t.name, there)
 }
 
 // lockTwo takes the locks of both directories, an ancestor's first.

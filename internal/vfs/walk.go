@@ -31,7 +31,7 @@ const resolveCached = 0x20
 // Walk resolves a name: path_resolution(7). resolve has openat2(2)'s RESOLVE_*
 // bits. The result is referenced.
 func Walk(ctx Context, at At, name string, flags WalkFlags, resolve uint64) (Path, error) {
-	return walk(ctx, ctx.Cred(), at, name, flags, resolve)
+	return walkFor(ctx, at, name, flags, resolve, UseLook)
 }
 
 func walk(ctx Context, cred *Cred, at At, name string, flags WalkFlags, resolve uint64) (Path, error) {

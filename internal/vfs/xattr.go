@@ -121,7 +121,7 @@ func getxattr(ctx Context, m *Mount, ino Inode, attr string) ([]byte, error) {
 
 // Setxattr is setxattr(2); set has XATTR_CREATE, XATTR_REPLACE.
 func Setxattr(ctx Context, at At, name string, flags WalkFlags, attr string, value []byte, set int) error {
-	p, err := Walk(ctx, at, name, flags, 0)
+	p, err := walkFor(ctx, at, name, flags, 0, UseWrite)
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,11 @@ func Setxattr(ctx Context, at At, name string, flags WalkFlags, attr string, val
 func (f *File) Setxattr(ctx Context, attr string, value []byte, set int) error {
 	if f.IsPath() {
 		return unix.EBADF
+	}
+	if f.Path.Dentry != nil {
+		if err := mayUse(ctx, f.Path, "", UseWrite); err != nil {
+			return err
+		}
 	}
 	return setxattr(ctx, f.Path.Mount, f.Path.Dentry, f.Inode, attr, value, set)
 }
@@ -198,7 +203,7 @@ func listxattr(ctx Context, ino Inode) ([]string, error) {
 
 // Removexattr is removexattr(2).
 func Removexattr(ctx Context, at At, name string, flags WalkFlags, attr string) error {
-	p, err := Walk(ctx, at, name, flags, 0)
+	p, err := walkFor(ctx, at, name, flags, 0, UseWrite)
 	if err != nil {
 		return err
 	}
@@ -210,6 +215,11 @@ func Removexattr(ctx Context, at At, name string, flags WalkFlags, attr string) 
 func (f *File) Removexattr(ctx Context, attr string) error {
 	if f.IsPath() {
 		return unix.EBADF
+	}
+	if f.Path.Dentry != nil {
+		if err := mayUse(ctx, f.Path, "", UseWrite); err != nil {
+			return err
+		}
 	}
 	return removexattr(ctx, f.Path.Mount, f.Path.Dentry, f.Inode, attr)
 }
