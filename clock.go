@@ -46,6 +46,41 @@ func OffsetClock(d time.Duration) Clock {
 	return Clock{kernel.ClockConfig{Kind: kernel.OffsetClock, Offset: int64(d)}}
 }
 
+// VirtualClock is a clock that the host's does not move: it begins at start, or
+// with the zero Time at the first moment of 2026 in UTC, and goes on by a
+// microsecond or two for each system call that a program makes. When all
+// programs sleep, it jumps to the time the first of them waits for, so that
+// sleeps and timeouts take no time. While a program waits for input from
+// outside, time passes as fast as the host's.
+//
+// A machine with a virtual clock has one CPU unless WithCPUs says otherwise, and
+// a random source made from the seed 0 unless WithSeed does. Then two runs of
+// the same programs with the same input do the same, in the same order and at
+// the same times, however busy the host is; [Machine.Undetermined] counts what
+// stands against it.
+//
+// The rest of the guide is in docs/time.md.
+func VirtualClock(start time.Time) Clock {
+	c := kernel.ClockConfig{Kind: kernel.VirtualClock}
+	if !start.IsZero() {
+		ns := nanoseconds(start)
+		c.Start = &ns
+	}
+	return Clock{c}
+}
+
+// WithSeed makes all that is random in the machine from a seed: getrandom(2),
+// /dev/random and its like, AT_RANDOM and so the secrets of C libraries and
+// language runtimes, and where programs lie in memory. Nothing in such a machine
+// is secret. Without it random bytes are the host's, but with a VirtualClock.
+func WithSeed(seed uint64) Option { return func(o *options) { o.seed = &seed } }
+
+// Undetermined counts how often the host's speed has decided what happens when
+// in a machine with a VirtualClock: a program has run for 0.4 s of CPU time
+// without a system call while others waited for their turn, or for a timer. The
+// log is told of the first time.
+func (m *Machine) Undetermined() uint64 { return m.k.Forced() }
+
 // WithClock sets the machine's clock; without it that is HostClock.
 func WithClock(c Clock) Option { return func(o *options) { o.clock = c } }
 

@@ -320,6 +320,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		}
 		c.m.k.Lock()
 		g := h.Description()
+		c.m.k.AddSource(h)
 		c.m.k.Unlock()
 		open[f] = g
 		files = append(files, g)

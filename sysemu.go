@@ -69,6 +69,7 @@ type options struct {
 	mode       Mode
 	off        bool
 	clock      Clock
+	seed       *uint64
 }
 
 type mount struct {
@@ -162,7 +163,7 @@ func New(opts ...Option) (*Machine, error) {
 	cfg := kernel.Config{
 		Files: o.files,
 		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log, PtraceRule: kernel.PtraceRule(o.rule),
-		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c,
+		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c, Seed: o.seed,
 	}
 	if len(o.middleware) > 0 {
 		cfg.Handler = func(inner kernel.Handler) kernel.Handler { return wrap(inner, o.middleware) }

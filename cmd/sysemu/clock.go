@@ -11,13 +11,17 @@ import (
 
 // timeFlags say what time it is in the machine.
 type timeFlags struct {
-	Clock *clockFlag `placeholder:"CLOCK" help:"The machine's clock: host (the default), frozen or frozen=TIME, scaled=FACTOR, offset=DURATION such as -36h. TIME is a date, 2006-01-02T15:04:05Z, or seconds since 1970."`
+	Clock *clockFlag `placeholder:"CLOCK" help:"The machine's clock: host (the default), frozen or frozen=TIME, scaled=FACTOR, offset=DURATION such as -36h, virtual or virtual=TIME (sleeps take no time; with --cpus 1, its default, runs can be repeated exactly). TIME is a date, 2006-01-02T15:04:05Z, or seconds since 1970."`
+	Seed  *uint64    `placeholder:"N" help:"Make all that is random in the machine from N."`
 }
 
 // options are the machine's options of the flags.
 func (f *timeFlags) options() (opts []sysemu.Option) {
 	if f.Clock != nil {
 		opts = append(opts, sysemu.WithClock(f.Clock.clock))
+	}
+	if f.Seed != nil {
+		opts = append(opts, sysemu.WithSeed(*f.Seed))
 	}
 	return opts
 }
@@ -36,6 +40,12 @@ func (c *clockFlag) UnmarshalText(text []byte) error {
 			return err
 		}
 		c.clock = sysemu.FrozenClock(t)
+	case kind == "virtual":
+		t, err := parseTime(value, given)
+		if err != nil {
+			return err
+		}
+		c.clock = sysemu.VirtualClock(t)
 	case kind == "scaled" && given:
 		f, err := strconv.ParseFloat(value, 64)
 		if err != nil || !(f >= 1e-6 && f <= 1e6) {
@@ -49,7 +59,7 @@ func (c *clockFlag) UnmarshalText(text []byte) error {
 		}
 		c.clock = sysemu.OffsetClock(d)
 	default:
-		return fmt.Errorf("%q is not host, frozen[=TIME], scaled=FACTOR or offset=DURATION", text)
+		return fmt.Errorf("%q is not host, frozen[=TIME], scaled=FACTOR, offset=DURATION or virtual[=TIME]", text)
 	}
 	return nil
 }

@@ -150,7 +150,12 @@ func (k *Kernel) ownTime() bool {
 
 // readTSC answers rdtsc and rdtscp where they come to us: the counter counts
 // nanoseconds.
-func (t *Task) readTSC() { t.th.SetTSC(uint64(t.k.clock.Shown())) }
+func (t *Task) readTSC() {
+	if t.k.virtual != nil {
+		t.passes(readCost, 0)
+	}
+	t.th.SetTSC(uint64(t.k.clock.Shown()))
+}
 
 // movableClock is a clock that can be moved.
 type movableClock interface {
@@ -163,16 +168,17 @@ type movableClock interface {
 type ClockKind uint8
 
 const (
-	HostClock   ClockKind = iota // the host's
-	FrozenClock                  // stands still, but timeouts end after the host's time
-	ScaledClock                  // the host's, faster or slower
-	OffsetClock                  // the host's, with another time of day
+	HostClock    ClockKind = iota // the host's
+	FrozenClock                   // stands still, but timeouts end after the host's time
+	ScaledClock                   // the host's, faster or slower
+	OffsetClock                   // the host's, with another time of day
+	VirtualClock                  // see virtual.go
 )
 
 // ClockConfig describes a machine's time.
 type ClockConfig struct {
 	Kind   ClockKind
-	Start  *int64  // FrozenClock: the time of day, ns; nil = the host's now
+	Start  *int64  // FrozenClock, VirtualClock: the time of day, ns; nil = the host's now, VirtualStart
 	Rate   float64 // ScaledClock
 	Offset int64   // OffsetClock: ns
 }
@@ -201,6 +207,12 @@ func (c ClockConfig) newClock() (Clock, error) {
 		return newOwnClock(now, c.Rate, false), nil
 	case OffsetClock:
 		return newOwnClock(clampedAdd(now, c.Offset), 1, false), nil
+	case VirtualClock:
+		now = VirtualStart
+		if c.Start != nil {
+			now = *c.Start
+		}
+		return newVirtualClock(now), nil
 	}
 	return nil, fmt.Errorf("kernel: no clock of kind %d", c.Kind)
 }

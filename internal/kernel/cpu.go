@@ -28,6 +28,11 @@ type CPU struct {
 	spare   []*kstack
 	stacks  int // alive
 
+	runs        uint64 // entries to guest code
+	watched     uint64 // runs, when watch looked
+	watchedFrom int64  // CPU time of the thread then
+	since       int64  // when the virtual clock's slice began
+
 	seq     uint64 // dispatches; the ticker's sign of progress
 	tickSeq uint64 // seq at the last tick
 }
@@ -59,6 +64,9 @@ func (c *CPU) main(zygote *machine.Thread, started chan<- error) {
 		if t == nil {
 			if k.closing && k.pids.count() == 0 {
 				break
+			}
+			if k.virtual != nil && k.skip(c) {
+				continue
 			}
 			c.sleep()
 			continue
@@ -128,6 +136,9 @@ func (c *CPU) dispatch(t *Task) {
 	c.resched = c.k.closing
 	c.seq++
 	t.state = running
+	if v := c.k.virtual; v != nil {
+		c.since = v.Monotonic()
+	}
 	if !c.k.ticking {
 		c.k.startTicker()
 	}
@@ -260,13 +271,15 @@ func (k *Kernel) tickAll() bool {
 			continue
 		}
 		busy = true
-		if t := c.current; t != nil {
+		if t := c.current; t != nil && k.virtual != nil {
+			k.watch(c)
+		} else if t != nil {
 			t.tick(now)
 		}
 		if c.ready.empty() {
 			continue
 		}
-		if c.seq == c.tickSeq {
+		if c.seq == c.tickSeq && k.virtual == nil {
 			c.poke()
 		}
 		c.tickSeq = c.seq
@@ -285,6 +298,9 @@ func (k *Kernel) tickAll() bool {
 		}
 	}
 	for _, j := range k.jobs {
+		if k.virtual != nil {
+			break // see due
+		}
 		j.checkCPU()
 	}
 	return busy

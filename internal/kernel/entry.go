@@ -25,6 +25,10 @@ func (t *Task) syscall(arch abi.Arch) {
 	c := &t.call
 	c.Task, c.Arch, t.arch = t, arch, arch
 	t.p.job.calls++
+	if t.k.virtual != nil {
+		t.spinning = false
+		t.passes(userCost, 0)
+	}
 	c.decode()
 	if t.around != 0 {
 		t.syscallAround(c)

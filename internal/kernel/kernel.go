@@ -37,7 +37,7 @@ type Config struct {
 	Files      *tmpfs.Budget                                 // of all files in memory; nil = half of the memory
 	PIDs       int                                           // tasks at most; 0 = 32768
 	Clock      ClockConfig
-	Random     io.Reader             // nil = the host's
+	Seed       *uint64               // random bytes are made of it; nil = the host's, or 0 with a virtual clock
 	Report     func(msg string)      // what the operator should know (a handler's panic); nil = dropped
 	Handler    func(Handler) Handler // wraps the kernel's own; nil = none
 	PtraceRule PtraceRule
@@ -59,9 +59,12 @@ type Kernel struct {
 	quit    chan struct{}  // closed when closing begins
 	stopped sync.WaitGroup // CPUs' and helpers' goroutines
 
-	clock  Clock
-	random io.Reader
-	timers timerHeap
+	clock     Clock
+	virtual   *virtualClock // the clock, if it is one
+	random    io.Reader
+	timers    timerHeap
+	offloaded int      // calls that wait for what Offload runs
+	sources   []Source // for a virtual clock
 
 	pids                     pidTable
 	jobs                     []*Job   // that have tasks
@@ -102,6 +105,9 @@ var ErrClosed = errors.New("sysemu: the machine is closed")
 
 // New starts a computer: its CPUs wait for the first program.
 func New(cfg Config) (*Kernel, error) {
+	if cfg.CPUs <= 0 && cfg.Clock.Kind == VirtualClock {
+		cfg.CPUs = 1 // or the order of things would be the host's
+	}
 	if cfg.CPUs <= 0 {
 		cfg.CPUs = min(runtime.NumCPU(), machine.MaxCPUs)
 	}
@@ -118,14 +124,19 @@ func New(cfg Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Random == nil {
-		cfg.Random = hostRandom{}
+	virtual, _ := clock.(*virtualClock)
+	if virtual != nil && cfg.Seed == nil {
+		cfg.Seed = new(uint64)
+	}
+	random := io.Reader(hostRandom{})
+	if cfg.Seed != nil {
+		random = seeded(*cfg.Seed)
 	}
 	if cfg.Root == nil {
 		return nil, errors.New("kernel: no root file system")
 	}
 	k := &Kernel{
-		cfg: cfg, hw: machine.New(), clock: clock, random: cfg.Random,
+		cfg: cfg, hw: machine.New(), clock: clock, virtual: virtual, random: random,
 		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{}, quit: make(chan struct{}),
 	}
 	if k.ownTime() {

@@ -51,7 +51,11 @@ func (e procEntry) memoryUse() (u memoryUse) {
 	s := t.mm
 	u.size, u.locked = s.Size(), s.Locked()
 	if t.th != nil {
-		u.rss, u.shared = t.th.Resident()
+		if t.k.virtual == nil {
+			u.rss, u.shared = t.th.Resident()
+		} else {
+			u.rss = u.size // what the host has brought in changes
+		}
 		u.rss = min(u.rss, u.size)
 		u.shared = min(u.shared, u.rss)
 	}

@@ -75,6 +75,9 @@ func (k *Kernel) memory() (total, free uint64) {
 	if m := k.cfg.Memory; m != 0 && m < total {
 		total, free = m, min(free, m)
 	}
+	if k.virtual != nil {
+		free = total // what is free on the host changes
+	}
 	return total, free
 }
 

@@ -89,6 +89,9 @@ type Task struct {
 
 	// Accounting.
 	started      int64
+	vuser        int64 // CPU time by a virtual clock
+	vsystem      int64
+	spinning     bool // see watch
 	nvcsw, nivcw int64
 	minflt       int64
 	before       usage // of host processes the task had before exec
@@ -176,6 +179,7 @@ func (t *Task) main() {
 func (t *Task) runGuest() machine.Event {
 	c := t.cpu
 	c.inGuest = true
+	c.runs++
 	t.k.nowServing(nil)
 	t.k.mu.Unlock()
 	defer func() {
@@ -314,9 +318,16 @@ func (t *Task) Offload(f func()) {
 		f()
 		return
 	}
+	if k.still() {
+		k.mu.Unlock()
+		defer k.mu.Lock()
+		f()
+		return
+	}
 	done := false
 	var failed any
 	k.stopped.Add(1)
+	k.offloaded++
 	go func() {
 		defer k.stopped.Done()
 		defer func() {
@@ -327,6 +338,7 @@ func (t *Task) Offload(f func()) {
 			}
 			k.mu.Lock()
 			done = true
+			k.offloaded--
 			t.Wakeup()
 			k.mu.Unlock()
 		}()

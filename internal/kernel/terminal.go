@@ -145,11 +145,15 @@ func (k *Kernel) NewConsole(uid, gid uint32) (*tty.Console, error) {
 	if k.terminals == nil {
 		return nil, unix.ENXIO
 	}
-	return k.terminals.NewConsole(&vfs.Cred{UID: uid, GID: gid}, k.clock.Realtime(), func(f func()) {
+	c, err := k.terminals.NewConsole(&vfs.Cred{UID: uid, GID: gid}, k.clock.Realtime(), func(f func()) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		f()
 	})
+	if err == nil {
+		k.AddSource(c)
+	}
+	return c, err
 }
 
 // takeTerminal makes c the controlling terminal of the task's session and its

@@ -330,5 +330,5 @@ func sysGetrusage[T rusages](t *Task, who int32, v Ptr[T]) error {
 	default:
 		return unix.EINVAL
 	}
-	return store(t, v, u.rusage())
+	return store(t, v, t.rusage(u))
 }

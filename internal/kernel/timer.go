@@ -51,6 +51,14 @@ func (h *timerHeap) cancel(t *timer) bool {
 }
 
 func (h *timerHeap) arm() {
+	if h.k.virtual != nil {
+		return // see skip
+	}
+	h.armHost()
+}
+
+// armHost sets the host's timer for the earliest.
+func (h *timerHeap) armHost() {
 	if len(h.heap) == 0 || h.k.closing {
 		return
 	}
@@ -71,6 +79,10 @@ func (h *timerHeap) expire() {
 	h.k.mu.Lock()
 	defer h.k.mu.Unlock()
 	h.armed = 0
+	if h.k.virtual != nil {
+		h.k.waited()
+		return
+	}
 	h.run()
 	h.arm()
 }
@@ -78,6 +90,11 @@ func (h *timerHeap) expire() {
 // moved is told that the clock was moved on.
 func (h *timerHeap) moved() {
 	h.armed = 0
+	if h.k.virtual != nil {
+		h.run()
+		h.k.cpus[0].poke()
+		return
+	}
 	h.arm()
 }
 

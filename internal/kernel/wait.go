@@ -233,7 +233,7 @@ func sysWait4[T rusages](t *Task, pid int32, status Ptr[int32], options int32, r
 		}
 	}
 	if ru != 0 {
-		if err := store(t, ru, r.usage.rusage()); err != nil {
+		if err := store(t, ru, t.rusage(r.usage)); err != nil {
 			return 0, err
 		}
 	}
@@ -292,7 +292,7 @@ func putWaitid[I siginfos, T rusages](t *Task, r *waited, failed error, info Ptr
 	var i sigInfo
 	if r != nil {
 		if ru != 0 {
-			if err := store(t, ru, r.usage.rusage()); err != nil {
+			if err := store(t, ru, t.rusage(r.usage)); err != nil {
 				return err
 			}
 		}

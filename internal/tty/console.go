@@ -56,6 +56,11 @@ func poke(ch chan struct{}) {
 	}
 }
 
+// Awaited reports whether a program waits for the terminal, and Closed whether
+// none ever will. To be called with the kernel lock.
+func (c *Console) Awaited() bool { return !c.t.slaves.Empty() }
+func (c *Console) Closed() bool  { return !c.t.masterOpen }
+
 // TTY returns the terminal. Use it under the kernel lock.
 func (c *Console) TTY() *TTY { return c.t }
 

@@ -86,7 +86,10 @@ func (h *File) Attr(vfs.Context) (vfs.Attr, error) {
 	if h.plain {
 		var st unix.Stat_t
 		if unix.Fstat(h.fd, &st) == nil {
-			a.Size, a.Blocks, a.Mtime = st.Size, st.Blocks, st.Mtim.Nano()
+			a.Size, a.Blocks = st.Size, st.Blocks
+			if st.Mode&unix.S_IFMT == unix.S_IFREG {
+				a.Mtime = st.Mtim.Nano()
+			}
 		}
 	}
 	return a, nil
@@ -200,6 +203,9 @@ func (h *File) await(ctx vfs.Context, f *vfs.File, ev wait.Events) error {
 	if f.NonBlocking() {
 		return unix.EAGAIN
 	}
+	if s, ok := ctx.(still); ok && ev&wait.Writable != 0 && s.Still() {
+		return h.awaitStill(ctx, s, ev)
+	}
 	return h.queue.Until(ctx, ev, 0, func() bool {
 		if h.ready(ev) != 0 {
 			return true
@@ -207,6 +213,39 @@ func (h *File) await(ctx vfs.Context, f *vfs.File, ev wait.Events) error {
 		h.watch(ev)
 		return false
 	})
+}
+
+// still is a caller of a machine in which the order of events is decided by
+// programs alone.
+type still interface {
+	Still() bool  // nothing else may happen while one waits to write
+	Halted() bool // such a wait is to end
+}
+
+// awaitStill is await where the caller stands: who reads the other end, and how
+// fast, makes no difference to the machine.
+func (h *File) awaitStill(ctx vfs.Context, s still, ev wait.Events) error {
+	const patience = 50 // ms; then see whether to go on
+	for h.ready(ev) == 0 {
+		if s.Halted() {
+			return wait.ErrInterrupted
+		}
+		fds := []unix.PollFd{{Fd: int32(h.fd), Events: int16(ev)}}
+		ctx.Offload(func() { unix.Poll(fds, patience) })
+	}
+	return nil
+}
+
+// Awaited reports whether somebody waits for the host file. To be called with
+// the kernel lock.
+func (h *File) Awaited() bool { return !h.queue.Empty() }
+
+// Disguise gives a file that is only an end of something outside, a pipe or a
+// terminal, an inode number and times of the machine's own.
+func (h *File) Disguise(ino uint64, now int64) {
+	if h.attr.Mode&unix.S_IFMT != unix.S_IFREG {
+		h.attr.Ino, h.attr.Atime, h.attr.Mtime, h.attr.Ctime = ino, now, now, now
+	}
 }
 
 // Poll implements vfs.Poller.
