@@ -51,3 +51,13 @@ func (c *Call) Delay(d time.Duration) error {
 	}
 	return c.c.Delay(d)
 }
+
+// CodeFile is what the code that makes the call is mapped from, as /proc/PID/maps names it: the program, the C library, the
+// dynamic loader. "" for a native program, and for code that is of no file.
+func (c *Call) CodeFile() (name string) {
+	if c.Native() {
+		return ""
+	}
+	c.c.Locked(func(*kernel.Task) error { name = c.c.CodeFile(); return nil })
+	return name
+}

@@ -235,3 +235,11 @@ func signalNumber(s string) (int, bool) {
 	}
 	return 0, false
 }
+
+// ErrnoNamed is the error of a name such as ENOSPC, in whatever case, or of a number from 1 to 4095.
+func ErrnoNamed(name string) (unix.Errno, bool) {
+	if n, err := strconv.Atoi(name); err == nil {
+		return unix.Errno(n), n >= 1 && n <= 4095
+	}
+	return errnoOf(name)
+}

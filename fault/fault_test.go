@@ -180,6 +180,8 @@ func TestRules(t *testing.T) {
 			outcome{"b.txt\n", "rm: cannot remove 'b.txt': Device or resource busy\n", "exit status 0"}, "unlinkat error=EBUSY"},
 		{"comm", []string{"write:comm=ca*:fd=1:error=EIO"}, sh("echo one; cat b.txt; echo two"),
 			outcome{"one\ntwo\n", "cat: write error: Input/output error\n", "exit status 0"}, "*"},
+		{"code", []string{"openat:code=libc.so*:error=EACCES"}, []string{"/bin/cat", "b.txt"},
+			outcome{"", "/bin/cat: b.txt: Permission denied\n", "exit status 1"}, "*"},
 		{"process", []string{"write:pid=3:error=EIO:when=1"}, sh("echo one; cat b.txt; echo two"),
 			outcome{"one\ntwo\n", "cat: write error: Input/output error\n", "exit status 0"}, "write error=EIO"},
 		{"counted by machine", []string{"write:per=machine:error=EIO:when=2:fd=1"}, sh("echo one; cat b.txt; echo two"),

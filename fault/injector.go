@@ -136,7 +136,8 @@ func (r *compiled) holds(c *sysemu.Call) bool {
 	if !r.calls.Has(c.Arch(), c.Number()) ||
 		r.PID != 0 && c.PID() != r.PID ||
 		r.TID != 0 && c.TID() != r.TID ||
-		r.comm != nil && !r.comm.match(c.Comm()) {
+		r.comm != nil && !r.comm.match(c.Comm()) ||
+		r.code != nil && !r.code.match(c.CodeFile()) {
 		return false
 	}
 	for i := range r.args {
@@ -162,13 +163,19 @@ func (r *compiled) onPath(c *sysemu.Call) bool {
 		return false
 	}
 	for _, a := range args {
-		if k := a.Kind.Base(); k == abi.FD || k == abi.DirFD {
+		if isFD(a) {
 			if s := c.FileName(c.FD(a.Index)); s != "" && r.path.match(strings.TrimSuffix(s, " (deleted)")) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isFD reports whether an argument is a descriptor.
+func isFD(a sysemu.Arg) bool {
+	k := a.Kind.Base()
+	return k == abi.FD || k == abi.DirFD
 }
 
 // count answers which call this is of those that the rule has met.

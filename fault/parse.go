@@ -59,7 +59,7 @@ func (i item) cut(sep string) (before, after item, ok bool) {
 //
 // SET are system calls as strace's -e trace= takes them, and what strace has for -e inject= and -e fault= are items:
 // error=, retval=, signal=, syscall=, delay_enter=, delay_exit=, poke_enter=, poke_exit= and when=. Further conditions are
-// path=, fd=, arg.NAME=, arg1= to arg6=, pid=, tid=, comm=, per=, prob= and seed=; further actions short=, torn= and space=. A
+// path=, fd=, arg.NAME=, arg1= to arg6=, pid=, tid=, comm=, code=, per=, prob= and seed=; further actions short=, torn= and space=. A
 // value in double quotes may have colons in it. docs/faults.md tells of each.
 //
 // Without an action the call fails with ENOSYS, except after inject=. The error is an [*Error].
@@ -206,6 +206,7 @@ func init() {
 	parsers = map[string]parser{
 		"path": {"Path", false, func(r *Rule, v item) *Error { return text(v, &r.Path) }},
 		"comm": {"Comm", false, func(r *Rule, v item) *Error { return text(v, &r.Comm) }},
+		"code": {"Code", false, func(r *Rule, v item) *Error { return text(v, &r.Code) }},
 		"pid":  {"PID", false, func(r *Rule, v item) *Error { return number(v, &r.PID, 1, 1<<31-1) }},
 		"tid":  {"TID", false, func(r *Rule, v item) *Error { return number(v, &r.TID, 1, 1<<31-1) }},
 		"fd": {"Args", true, func(r *Rule, v item) *Error {

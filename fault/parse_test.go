@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 		"read:poke_exit=@arg2=00ff,@arg1=7f": {Calls: "read", Do: []Action{{kind: pokeExit, pokes: []poke{
 			{1, []byte{0, 255}}, {0, []byte{127}}}}}},
 		"read:error=7:when=1:when=2": {Calls: "read", Do: []Action{Errno(7)}, When: When{2, 2, 1}},
-		`openat:path="/a:b*":comm=cat:pid=3:tid=4:per=process:prob=25%:seed=9`: {Calls: "openat", Path: "/a:b*", Comm: "cat", PID: 3, TID: 4,
+		`openat:path="/a:b*":comm=cat:code=libc.so*:pid=3:tid=4:per=process:prob=25%:seed=9`: {Calls: "openat", Path: "/a:b*", Comm: "cat", Code: "libc.so*", PID: 3, TID: 4,
 			Per: PerProcess, Prob: 0.25, Seed: 9},
 		"openat:arg.flags&O_CREAT|O_EXCL:fd=3:arg.mode!=0600": {Calls: "openat", Args: []Arg{{"flags", "&", "O_CREAT|O_EXCL"},
 			{"fd", "=", "3"}, {"mode", "!=", "0600"}}},

@@ -25,6 +25,8 @@ type Rule struct {
 	// PID and TID are the calling process and thread, Comm a glob for the thread's name.
 	PID, TID int
 	Comm     string
+	// Code is a glob for what the code that makes the call is mapped from: the program, or a library.
+	Code string
 	// If is any other condition. It may look at the call, and must not change it.
 	If func(c *sysemu.Call) bool
 
@@ -146,6 +148,9 @@ func (r *Rule) String() string {
 	if r.Comm != "" {
 		add("comm=", r.Comm)
 	}
+	if r.Code != "" {
+		add("code=", r.Code)
+	}
 	if r.If != nil {
 		add("if=", "<func>")
 	}
@@ -185,6 +190,7 @@ type compiled struct {
 	calls callset.Set
 	path  *glob
 	comm  *glob
+	code  *glob
 	args  []argTest
 	do    []Action
 	names map[string]bool // arguments that some call of the rule has
@@ -216,6 +222,9 @@ func compile(r *Rule) (*compiled, *fieldError) {
 	}
 	if r.Comm != "" {
 		c.comm = newGlob(r.Comm)
+	}
+	if r.Code != "" {
+		c.code = newGlob(r.Code)
 	}
 	for i, a := range r.Args {
 		t, reason, offset := newArgTest(a, c)

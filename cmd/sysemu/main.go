@@ -25,6 +25,7 @@ const (
 type cli struct {
 	Run    runCommand `cmd:"" help:"Run a program in a new machine. By default it sees the host's files; what it changes stays in memory and ends with it."`
 	Trace  traceCmd   `cmd:"" help:"Run a program and show its system calls, as strace does; or as JSON, a timeline, a page."`
+	Sweep  sweepCmd   `cmd:"" help:"Have each system call of a program fail in turn, and say how it takes that."`
 	Attach attachCmd  `cmd:"" help:"Answer system calls of an ordinary process of the host, running or started for it, while the host runs the others."`
 	Doctor doctorCmd  `cmd:"" help:"Say what on this host stands in the way of running programs, and what to do about it."`
 }

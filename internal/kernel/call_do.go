@@ -35,3 +35,20 @@ func (c *Call) Delay(d time.Duration) error {
 	}
 	return nil
 }
+
+// CodeFile is what the instruction that makes the call is mapped from, as
+// /proc/PID/maps names it; "" if it is no file and has no name.
+func (c *Call) CodeFile() string {
+	t := c.Task
+	if t.mm == nil || t.fs == nil {
+		return ""
+	}
+	switch v := t.mm.Find(c.Regs().Rip - 1); {
+	case v == nil:
+		return ""
+	case v.File != nil:
+		return v.File.Name(t.fs.root)
+	default:
+		return v.Name
+	}
+}
