@@ -214,7 +214,7 @@ type jsonRule struct {
 	Errno  string   `json:"errno,omitempty"`
 	Calls  string   `json:"calls"`
 	Paths  []string `json:"paths,omitempty"`
-	Mode   Mode     `json:"mode,omitempty"`
+	Mode   *Mode    `json:"mode,omitempty"`
 	Addrs  []string `json:"addrs,omitempty"`
 	Args   []string `json:"args,omitempty"`
 	Users  []uint32 `json:"users,omitempty"`
@@ -234,7 +234,10 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 		j.Errno = errnoName(p.Errno)
 	}
 	for _, r := range p.Rules {
-		jr := jsonRule{r.Action, "", r.Calls, r.Paths, r.Mode, r.Addrs, r.Args, r.Users}
+		jr := jsonRule{r.Action, "", r.Calls, r.Paths, nil, r.Addrs, r.Args, r.Users}
+		if r.Mode != 0 {
+			jr.Mode = &r.Mode
+		}
 		if r.Errno != 0 {
 			jr.Errno = errnoName(r.Errno)
 		}
@@ -258,7 +261,10 @@ func (p *Policy) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	for i, jr := range j.Rules {
-		r := Rule{jr.Action, 0, jr.Calls, jr.Paths, jr.Mode, jr.Addrs, jr.Args, jr.Users}
+		r := Rule{jr.Action, 0, jr.Calls, jr.Paths, 0, jr.Addrs, jr.Args, jr.Users}
+		if jr.Mode != nil {
+			r.Mode = *jr.Mode
+		}
 		if r.Errno, err = parseErrno(jr.Errno); err != nil {
 			return &RuleError{i, err.Error()}
 		}

@@ -36,7 +36,8 @@ type runCmd struct {
 	Unsupported bool `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
 	timeFlags
-	faultFlags `embed:""`
+	policyFlags `embed:""`
+	faultFlags  `embed:""`
 
 	Program []string `arg:"" optional:"" passthrough:"" name:"program" help:"The program and its arguments, best after --."`
 }
@@ -233,6 +234,11 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 		return err
 	}
 	opts = append(append(opts, sysemu.WithLimits(limits)), more...)
+	rules, err := r.policyOptions(std)
+	if err != nil {
+		return err
+	}
+	opts = append(opts, rules...)
 	opts = append(opts, faults...) // behind a trace, which shows what the program sees
 	program, err := r.program()
 	if err != nil {
@@ -293,7 +299,7 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 		listUnsupported(std, m.Unsupported())
 	}
 	if state := cmd.ProcessState; state != nil {
-		if err := r.report(std, program[0], cmd.Result()); err != nil {
+		if err := errors.Join(r.report(std, program[0], cmd.Result()), r.writeLearnt(program)); err != nil {
 			return err
 		}
 		if state.Sys().Signal() == unix.SIGINT && std.terminal() {
