@@ -56,8 +56,9 @@ type Kernel struct {
 	balance int  // counts looks at CPUs with tasks waiting
 	closing bool
 	errands errands
-	quit    chan struct{}  // closed when closing begins
-	stopped sync.WaitGroup // CPUs' and helpers' goroutines
+	kept    map[*vfs.File]struct{} // what visits have open
+	quit    chan struct{}          // closed when closing begins
+	stopped sync.WaitGroup         // CPUs' and helpers' goroutines
 
 	clock     Clock
 	virtual   *virtualClock // the clock, if it is one
@@ -270,6 +271,7 @@ func (k *Kernel) unmountAll() {
 	if k.ns == nil {
 		return
 	}
+	k.forgetAll()
 	k.net.Collect(k.boot)
 	if k.boot.fs.root.Valid() {
 		k.boot.fs.release()

@@ -96,7 +96,8 @@ type Task struct {
 	minflt       int64
 	before       usage // of host processes the task had before exec
 
-	first func() // what a started program's task does before guest code
+	visitor chan struct{} // what an ordinary goroutine that plays the task waits for; nil: it has a kernel stack
+	first   func()        // what a started program's task does before guest code
 
 	attrs taskAttrs // prctl, scheduling: kept for reading back
 }
@@ -214,6 +215,9 @@ func (t *Task) sleep(kind sleepKind, deadline int64) error {
 		t.woken = false
 		return nil
 	}
+	if t.visitor != nil {
+		return t.sleepVisiting(kind, deadline)
+	}
 	if t.interrupted(kind) {
 		return wait.ErrInterrupted
 	}
@@ -271,6 +275,10 @@ func (t *Task) interrupted(kind sleepKind) bool {
 // Wakeup implements wait.Task.
 func (t *Task) Wakeup() {
 	t.woken = true
+	if t.visitor != nil {
+		t.wakeVisiting()
+		return
+	}
 	t.makeReady()
 }
 

@@ -90,7 +90,7 @@ func (d *openDir) list(ctx vfs.Context) ([]listed, error) {
 			if e == nil {
 				continue
 			}
-			out[i] = listed{name: e.Name(), kind: uint8(typeOf(e.Type()) >> 12)}
+			out[i] = listed{name: e.Name(), kind: uint8(vfs.LinuxMode(e.Type().Type()) >> 12)}
 			if !numbered && i > 0 && out[0].ino == 0 {
 				continue // they have none
 			}

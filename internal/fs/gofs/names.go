@@ -57,7 +57,7 @@ func (n *node) Create(ctx vfs.Context, name string, mode uint32, rdev uint64, ui
 		if !ok {
 			return nil, unix.EPERM
 		}
-		return n.make(ctx, "Mknod", name, uid, gid, func(full string) error { return m.Mknod(full, goMode(mode), rdev) })
+		return n.make(ctx, "Mknod", name, uid, gid, func(full string) error { return m.Mknod(full, vfs.GoMode(mode), rdev) })
 	}
 	full, err := n.below(name)
 	if err != nil {
@@ -91,7 +91,7 @@ func (n *node) Mkdir(ctx vfs.Context, name string, mode uint32, uid, gid uint32)
 	if !ok {
 		return nil, unix.EPERM
 	}
-	return n.make(ctx, "Mkdir", name, uid, gid, func(full string) error { return m.Mkdir(full, goMode(mode)&^os.ModeDir) })
+	return n.make(ctx, "Mkdir", name, uid, gid, func(full string) error { return m.Mkdir(full, vfs.GoMode(mode)&^os.ModeDir) })
 }
 
 // Symlink implements vfs.Symlinker.
@@ -190,7 +190,7 @@ func (n *node) SetAttr(ctx vfs.Context, set vfs.AttrMask, a vfs.Attr) error {
 			return err
 		}
 		if m, ok := n.fs.fsys.(fsys.ChmodFS); ok && err == nil && set&vfs.SetMode != 0 {
-			return n.fs.tell(ctx, "Chmod", func() error { return m.Chmod(name, goMode(a.Mode&0o7777)) })
+			return n.fs.tell(ctx, "Chmod", func() error { return m.Chmod(name, vfs.GoMode(a.Mode&0o7777)) })
 		}
 		return nil
 	}
@@ -207,7 +207,7 @@ func (n *node) SetAttr(ctx vfs.Context, set vfs.AttrMask, a vfs.Attr) error {
 		if !ok {
 			return unix.EPERM
 		}
-		if err := n.fs.tell(ctx, "Chmod", func() error { return m.Chmod(name, goMode(a.Mode&0o7777)) }); err != nil {
+		if err := n.fs.tell(ctx, "Chmod", func() error { return m.Chmod(name, vfs.GoMode(a.Mode&0o7777)) }); err != nil {
 			return err
 		}
 	}

@@ -99,65 +99,6 @@ func (f *FS) number(ino uint64, name string) uint64 {
 	return h.Sum64()
 }
 
-// typeOf maps the type of a Go file mode.
-func typeOf(m fs.FileMode) uint32 {
-	switch m.Type() {
-	case fs.ModeDir:
-		return unix.S_IFDIR
-	case fs.ModeSymlink:
-		return unix.S_IFLNK
-	case fs.ModeNamedPipe:
-		return unix.S_IFIFO
-	case fs.ModeSocket:
-		return unix.S_IFSOCK
-	case fs.ModeDevice:
-		return unix.S_IFBLK
-	case fs.ModeDevice | fs.ModeCharDevice, fs.ModeCharDevice:
-		return unix.S_IFCHR
-	}
-	return unix.S_IFREG
-}
-
-var modeBits = []struct {
-	goBit fs.FileMode
-	bit   uint32
-}{{fs.ModeSetuid, unix.S_ISUID}, {fs.ModeSetgid, unix.S_ISGID}, {fs.ModeSticky, unix.S_ISVTX}}
-
-func modeOf(m fs.FileMode) uint32 {
-	mode := typeOf(m) | uint32(m.Perm())
-	for _, b := range modeBits {
-		if m&b.goBit != 0 {
-			mode |= b.bit
-		}
-	}
-	return mode
-}
-
-// goMode is the Go mode of what is to be made.
-func goMode(mode uint32) fs.FileMode {
-	m := fs.FileMode(mode & 0o777)
-	for _, b := range modeBits {
-		if mode&b.bit != 0 {
-			m |= b.goBit
-		}
-	}
-	switch mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		m |= fs.ModeDir
-	case unix.S_IFLNK:
-		m |= fs.ModeSymlink
-	case unix.S_IFIFO:
-		m |= fs.ModeNamedPipe
-	case unix.S_IFSOCK:
-		m |= fs.ModeSocket
-	case unix.S_IFBLK:
-		m |= fs.ModeDevice
-	case unix.S_IFCHR:
-		m |= fs.ModeDevice | fs.ModeCharDevice
-	}
-	return m
-}
-
 // told is what a FileInfo says, read where it may be anybody's code.
 type told struct {
 	attr vfs.Attr
@@ -173,7 +114,7 @@ func (f *FS) tellOf(info fs.FileInfo) *told {
 	t := &told{size: info.Size()}
 	a := &t.attr
 	*a = vfs.Attr{
-		Dev: f.opts.Dev, Nlink: 1, Mode: modeOf(info.Mode()), UID: f.opts.UID, GID: f.opts.GID,
+		Dev: f.opts.Dev, Nlink: 1, Mode: vfs.LinuxMode(info.Mode()), UID: f.opts.UID, GID: f.opts.GID,
 		Size: t.size, BlockSize: blockSize, Blocks: (t.size + 511) / 512,
 	}
 	a.Mtime = nanos(info.ModTime())

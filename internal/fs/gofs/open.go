@@ -35,7 +35,7 @@ func (f *FS) open(ctx vfs.Context, name string, flags int, mode uint32) (*handle
 	if f.rw != nil {
 		what = "OpenFile"
 		open = func() (fs.File, error) {
-			file, err := f.rw.OpenFile(name, flags, goMode(mode)&^fs.ModeType)
+			file, err := f.rw.OpenFile(name, flags, vfs.GoMode(mode)&^fs.ModeType)
 			if file == nil { // or it would be an interface that is not nil
 				return nil, err
 			}

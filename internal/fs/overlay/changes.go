@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sysemu/sysemu/internal/vfs"
+	"golang.org/x/sys/unix"
 )
 
 // Change is a difference between the overlay and its lower layers.
@@ -120,4 +121,21 @@ func (d *dir) dirChange(ctx vfs.Context, p, name string, c *dir, below bool, out
 		*out = append(*out, Change{Path: p, Kind: Added})
 	}
 	return nil
+}
+
+// Stat tells of a path that Changes returned, in the overlay itself whatever is
+// mounted over it.
+func (fs *FS) Stat(ctx vfs.Context, path string) (vfs.Attr, error) {
+	var at vfs.Inode = fs.root
+	for s := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		d, ok := at.(*dir)
+		if !ok {
+			return vfs.Attr{}, unix.ENOTDIR
+		}
+		var err error
+		if at, err = d.Lookup(ctx, s); err != nil {
+			return vfs.Attr{}, err
+		}
+	}
+	return at.Attr(ctx)
 }
