@@ -106,7 +106,7 @@ func describe(t *testing.T, tree fs.FS) []string {
 	return out
 }
 
-func differ(t *testing.T, what string, got, want []string) {
+func differTree(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	for _, s := range want {
 		if !slices.Contains(got, s) {
@@ -167,7 +167,7 @@ func TestChanges(t *testing.T) {
 		"added /new", "added /new/fifo", "added /new/hard", "added /new/link", "added /new/sub", "added /new/sub/f",
 		"moved /renamed from /moved", "modified /renamed/in/z",
 	}
-	differ(t, "changes", got, want)
+	differTree(t, "changes", got, want)
 
 	// What was changed, committed to a copy of the root, makes the same tree.
 	copied := t.TempDir()
@@ -196,7 +196,7 @@ func TestChanges(t *testing.T) {
 		return out
 	}
 	if os.Geteuid() == 0 {
-		differ(t, "committed", same(describe(t, committed.FS())), same(describe(t, m.FS())))
+		differTree(t, "committed", same(describe(t, committed.FS())), same(describe(t, m.FS())))
 	}
 	if b, err := os.ReadFile(filepath.Join(outside, "precious")); string(b) != "p" {
 		t.Errorf("what a link led to: %q, %v", b, err)
