@@ -331,9 +331,13 @@ PROBE(traceme)
 PROBE(attach)
 {
 	EACH(b)
-	{
-		begin("attach", spin, 0);
+	for (int sleeps = 0; sleeps < 2; sleeps++) {
+		begin("attach", sleeps ? pausing : spin, 0);
+		if (!sleeps)
+			out_of_call();
 		must(trace(PTRACE_DETACH, T.pid, 0, 0));
+		if (sleeps)
+			asleep(T.pid);
 		print("  ATTACH %ld: ", trace(PTRACE_ATTACH, T.pid, 0, 0));
 		waited(&T);
 		show(&T);

@@ -143,6 +143,7 @@ PROBE(interrupt_running)
 	EACH(b)
 	{
 		begin("interrupt", spin, PTRACE_O_TRACESYSGOOD);
+		out_of_call();
 		must(trace(PTRACE_CONT, T.pid, 0, 0));
 		must(trace(PTRACE_INTERRUPT, T.pid, 0, 0));
 		print("  CONT, INTERRUPT: ");

@@ -495,6 +495,23 @@ static void prepare_tracee(void)
 
 static void (*preparation)(void); // of a test's own
 
+// asleep waits until a tracee sleeps in a call: a stop tells also of a 32-bit tracee whether it was in one.
+static void asleep(pid_t pid)
+{
+	char name[32], stat[256];
+	sprintf(name, "/proc/%d/stat", pid);
+	for (;;) {
+		int fd = must(open(name, O_RDONLY));
+		ssize_t n = must(read(fd, stat, sizeof stat - 1));
+		close(fd);
+		stat[n] = 0;
+		char *state = strrchr(stat, ')');
+		if (state && state[1] == ' ' && state[2] == 'S')
+			return;
+		sched_yield();
+	}
+}
+
 // begin starts a scenario: a new tracee, seized and stopped, at a label.
 static void begin(const char *name, char *label, unsigned options)
 {
@@ -514,6 +531,7 @@ static void begin(const char *name, char *label, unsigned options)
 	if (read(ready[0], a, 1) != 1)
 		die_at("the tracee");
 	close(ready[0]);
+	asleep(pid);
 	T = (struct tracee){.pid = pid, .options = options};
 	child = 0;
 	if (trace(PTRACE_SEIZE, pid, 0, options | PTRACE_O_EXITKILL))
@@ -524,6 +542,18 @@ static void begin(const char *name, char *label, unsigned options)
 	at(&T, label);
 	print("%s: at %s", name, place((uintptr_t)label, a));
 	print(options & PTRACE_O_TRACESYSGOOD ? " sysgood\n" : "\n");
+}
+
+// out_of_call lets the tracee, which begins in a call, be stopped by an int3 before it is at its label.
+static void out_of_call(void)
+{
+	regs_t r;
+	get(&T, &r);
+	char *label = (char *)(uintptr_t)r.IP;
+	at(&T, plain + 2);
+	if (resume(&T, PTRACE_CONT, 0))
+		die_at("CONT");
+	at(&T, label);
 }
 
 // finish ends a scenario.

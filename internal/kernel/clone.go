@@ -145,7 +145,7 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 		return 0, err
 	}
 	thread := a.flags&unix.CLONE_THREAD != 0
-	n := &Task{k: k, cpu: t.cpu, tid: tid, comm: t.comm, cred: t.cred, sigmask: t.sigmask, arch: t.arch, attrs: t.attrs.fork(), started: k.clock.Shown()}
+	n := &Task{k: k, cpu: t.cpu, tid: tid, comm: t.comm, cred: t.cred, sigmask: t.sigmask, arch: t.arch, resumeArch: t.resumeArch, attrs: t.attrs.fork(), started: k.clock.Shown()}
 
 	// The host's part first: it is what can fail.
 	if a.flags&unix.CLONE_VM != 0 {

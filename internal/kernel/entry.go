@@ -175,7 +175,8 @@ func (t *Task) restartCall() {
 	case eRestartSys, eRestartNoInt, eRestartNoHnd:
 		t.rewindTo(t.th.Regs().Orig_rax)
 	case eRestartBlock:
-		t.rewindTo(archOf(t.arch).restart)
+		// If no such call was ever made and a tracer wrote the error, it is x86-64's number also in 32-bit code.
+		t.rewindTo(archOf(t.resumeArch).restart)
 	}
 }
 

@@ -35,6 +35,20 @@ func frame32(t *Task, d *sigframe.Delivery) (*sigframe.Frame, error) {
 	return d.Build32()
 }
 
+// atSigreturn32 tells whether a call was made by the vDSO's code that returns from a 32-bit handler: ip is behind it.
+func (t *Task) atSigreturn32(ip uint64) bool {
+	base := t.mm.VDSO
+	if base == 0 {
+		return false
+	}
+	v, err := t.cpu.hw.VDSO32()
+	if err != nil {
+		return false
+	}
+	const popMovInt, movInt = 8, 7 // the length of the code: pop %eax; mov $nr,%eax; int $0x80
+	return v.Sigreturn != 0 && ip == base+v.Sigreturn+popMovInt || v.RtSigreturn != 0 && ip == base+v.RtSigreturn+movInt
+}
+
 // sigreturn(2) and rt_sigreturn(2) of i386.
 func sysSigreturn32(t *Task) error   { return t.sigreturn32(false) }
 func sysRtSigreturn32(t *Task) error { return t.sigreturn32(true) }

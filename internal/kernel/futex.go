@@ -302,10 +302,7 @@ func (t *Task) futexWait(addr uint64, key mm.Key, val, bitset uint32, deadline i
 
 // restartFutex makes an interrupted wait go on with the same deadline.
 func (t *Task) restartFutex(addr uint64, key mm.Key, val, bitset uint32, deadline int64) error {
-	t.resume = func(t *Task) (uint64, error) {
-		return 0, t.futexWait(addr, key, val, bitset, deadline)
-	}
-	return &wait.Interrupted{Kind: wait.RestartBlock}
+	return t.restartBy(func(t *Task) (uint64, error) { return 0, t.futexWait(addr, key, val, bitset, deadline) })
 }
 
 // futexWakeOp serves FUTEX_WAKE_OP: change the word at addr2, wake sleepers on

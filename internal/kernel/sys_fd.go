@@ -32,9 +32,7 @@ const knownOpen = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | 
 	unix.O_NONBLOCK | unix.O_DSYNC | unix.O_SYNC | unix.O_ASYNC | unix.O_DIRECT | unix.O_LARGEFILE | oLargefile |
 	unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_CLOEXEC | unix.O_PATH | unix.O_TMPFILE
 
-// oLargefile is O_LARGEFILE as the kernel keeps it in a description's flags:
-// F_GETFL shows it to 64-bit programs too.
-const oLargefile = 0o100000
+const oLargefile = vfs.OLargefile
 
 const resolveCached = 0x20 // RESOLVE_CACHED
 

@@ -263,6 +263,9 @@ func (t *Task) writeError(err error) error {
 	case unix.EPIPE:
 		t.k.sendTask(t, t.userSignal(int(unix.SIGPIPE), siUser))
 	case unix.EFBIG:
+		if t.FileSizeLimit() > math.MaxInt64 {
+			break // too large for the file system or a 32-bit offset
+		}
 		t.fileTooBig()
 		t.k.sendTask(t, t.userSignal(int(unix.SIGXFSZ), siUser))
 	}

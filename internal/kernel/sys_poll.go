@@ -104,11 +104,10 @@ func sysPoll(t *Task, p Ptr[pollFD], n uint32, ms int32) (int, error) {
 func (t *Task) pollRestart(p Ptr[pollFD], n uint32, deadline int64) (int, error) {
 	got, err := t.poll(p, n, deadline)
 	if err == wait.ErrInterruptedNoHand {
-		t.resume = func(t *Task) (uint64, error) {
+		err = t.restartBy(func(t *Task) (uint64, error) {
 			n, err := t.pollRestart(p, n, deadline)
 			return uint64(n), err
-		}
-		err = &wait.Interrupted{Kind: wait.RestartBlock}
+		})
 	}
 	return got, err
 }

@@ -351,6 +351,12 @@ func (t *Task) sendThread(tgid, tid int32, i sigInfo) error {
 	return nil
 }
 
+// restartBy is how a call ends that restart_syscall is to go on with by f.
+func (t *Task) restartBy(f func(*Task) (uint64, error)) error {
+	t.resume, t.resumeArch = f, t.arch
+	return &wait.Interrupted{Kind: wait.RestartBlock}
+}
+
 // sysRestartSyscall goes on with a call that a stop interrupted.
 func sysRestartSyscall(t *Task) (uint64, error) {
 	f := t.resume

@@ -76,6 +76,7 @@ type Task struct {
 	dispatch   userDispatch
 	interruptd bool                        // by a signal: rax says how it goes on
 	resume     func(*Task) (uint64, error) // what restart_syscall goes on with
+	resumeArch abi.Arch                    // whose number it then has: that of the last call that set resume
 	noResult   bool                        // the call has set all registers itself
 	lent       [][]byte                    // memory that a handler lends the call
 

@@ -207,8 +207,7 @@ func nanosleep[T timespecs](t *Task, deadline int64, left Ptr[T]) error {
 	if err := storePut(t, left, rest); err != nil {
 		return err
 	}
-	t.resume = func(t *Task) (uint64, error) { return 0, nanosleep(t, deadline, left) }
-	return &wait.Interrupted{Kind: wait.RestartBlock}
+	return t.restartBy(func(t *Task) (uint64, error) { return 0, nanosleep(t, deadline, left) })
 }
 
 func sysNanosleep[T timespecs](t *Task, v, left Ptr[T]) error {
@@ -293,8 +292,7 @@ func sleepCPUUntil[T timespecs](t *Task, clock int32, at int64, abs bool, left P
 		if err := storePut(t, left, unix.NsecToTimespec(rest)); err != nil {
 			return err
 		}
-		t.resume = func(t *Task) (uint64, error) { return 0, sleepCPUUntil(t, clock, at, false, left) }
-		return &wait.Interrupted{Kind: wait.RestartBlock}
+		return t.restartBy(func(t *Task) (uint64, error) { return 0, sleepCPUUntil(t, clock, at, false, left) })
 	}
 }
 

@@ -59,7 +59,7 @@ const (
 func (t *Task) dispatchBlocks(c *Call) bool {
 	d := &t.dispatch
 	r := t.th.Regs()
-	if r.Rip-d.offset < d.size {
+	if r.Rip-d.offset < d.size || t.atSigreturn32(r.Rip) {
 		return false
 	}
 	if d.selector != 0 {

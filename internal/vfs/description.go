@@ -349,9 +349,18 @@ type Quota interface {
 	Allocating(n int64) error
 }
 
+// sizeLimit is how large writes may make the file.
+func (f *File) sizeLimit(ctx Context) uint64 {
+	limit := ctx.FileSizeLimit()
+	if f.Flags&OLargefile == 0 {
+		limit = min(limit, maxSmall)
+	}
+	return limit
+}
+
 func (f *File) writeAt(ctx Context, w Writer, p []byte, off int64, appends bool) (n int, end int64, err error) {
 	if f.kind == unix.S_IFREG {
-		if limit := ctx.FileSizeLimit(); limit < math.MaxInt64 {
+		if limit := f.sizeLimit(ctx); limit < math.MaxInt64 {
 			at := off
 			if appends {
 				a, err := f.Inode.Attr(ctx)

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"math"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -129,6 +130,13 @@ func accessOf(flags int) uint32 {
 	return want
 }
 
+// OLargefile is O_LARGEFILE as the kernel keeps it in a description's flags: F_GETFL shows it to 64-bit programs too, whose
+// open(2) implies it. Without it a file cannot be opened if it is larger than a 32-bit offset reaches, nor be made so.
+const (
+	OLargefile = 0o100000
+	maxSmall   = math.MaxInt32
+)
+
 // openPath opens what exists, with all checks.
 func openPath(ctx Context, at At, p Path, flags int) (*File, error) {
 	want := accessOf(flags)
@@ -165,6 +173,13 @@ func openPath(ctx Context, at At, p Path, flags int) (*File, error) {
 	}
 	if want&MayWrite != 0 && p.Dentry.extra != nil && p.Dentry.extra.writers < 0 && p.Kind() == unix.S_IFREG {
 		return nil, unix.ETXTBSY
+	}
+	if flags&OLargefile == 0 && p.Kind() == unix.S_IFREG {
+		if a, err := ino.Attr(ctx); err != nil {
+			return nil, err
+		} else if a.Size > maxSmall {
+			return nil, unix.EOVERFLOW
+		}
 	}
 	cut := flags&unix.O_TRUNC != 0 && p.Kind() == unix.S_IFREG
 	if cut {
