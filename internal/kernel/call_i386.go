@@ -25,7 +25,7 @@ var shared386 = func() map[string][]string {
 		eventfd eventfd2 timerfd_create signalfd signalfd4
 		poll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait
 
-		munmap mprotect brk mremap madvise msync mincore mlock mlock2 munlock mlockall munlockall
+		munmap mprotect brk madvise msync mincore mlock mlock2 munlock mlockall munlockall
 		mbind set_mempolicy get_mempolicy shmdt
 
 		exit exit_group fork vfork clone3 unshare set_tid_address

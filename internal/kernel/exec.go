@@ -343,15 +343,23 @@ func (t *Task) layOut(th *machine.Thread, s *mm.Space, g *program, shown string,
 		return le.Uint64(random[8*i:]) & (1<<bits - 1)
 	}
 	stackTop := s.Top - rnd(0, a.stackRnd)<<12
-	// Room for the largest stack below where it may begin, and for what is
-	// kept free below it.
-	below := uint64(256 * mm.PageSize)
-	if randomize {
-		below += 1 << a.stackRnd << 12
+	mmapTop := func(a *archDesc, top, slide uint64) uint64 {
+		// Room for the largest stack below where it may begin, and for what is
+		// kept free below it.
+		below := uint64(256 * mm.PageSize)
+		if randomize {
+			below += 1 << a.stackRnd << 12
+		}
+		gap := l + min(below, ^l)
+		gap = min(max(gap, 128<<20), top/6*5)
+		return (top - gap - slide<<12 + mm.PageSize - 1) &^ (mm.PageSize - 1)
 	}
-	gap := l + min(below, ^l)
-	gap = min(max(gap, 128<<20), s.Top/6*5)
-	s.MmapTop = (s.Top - gap - rnd(1, a.slide)<<12 + mm.PageSize - 1) &^ (mm.PageSize - 1)
+	s.MmapTop = mmapTop(a, s.Top, rnd(1, a.slide))
+	s.LowTop, s.LowMmap = s.Top, s.MmapTop
+	if a != &archI386 {
+		s.LowTop = archI386.top(g.personality)
+		s.LowMmap = mmapTop(&archI386, s.LowTop, rnd(1, 32+archI386.slide)>>32)
+	}
 
 	bounds := loader.Bounds{Min: mm.Bottom, Max: s.Top}
 	im, err := t.mapProgram(th, s, g, bounds, rnd(2, a.slide)<<12)

@@ -58,25 +58,44 @@ func (t *Task) sigreturn32(rt bool) error {
 		was := t.th.Regs()
 		out, err := c.Return32(was, rt, t.CopyIn)
 		if err == nil {
-			t.loadSegments(&out.Regs, was)
+			loadSegment(t, &out.Regs.Fs, &out.Regs.Fs_base, was.Fs)
+			loadSegment(t, &out.Regs.Gs, &out.Regs.Gs_base, was.Gs)
 		}
 		return out, err
 	})
 }
 
-// loadSegments gives fs and gs, where they are not what they were, the bases
-// that loading them would.
-func (t *Task) loadSegments(r, was *machine.Regs) {
-	if r.Fs != was.Fs {
-		if base, ok := t.th.SegmentBase(r.Fs); ok {
-			r.Fs_base = base
-		}
+// loadSegment gives fs or gs, if it is not what it was, the base that loading
+// it would. What cannot be loaded becomes null.
+func loadSegment(t *Task, sel, base *uint64, was uint64) {
+	if *sel == was {
+		return
 	}
-	if r.Gs != was.Gs {
-		if base, ok := t.th.SegmentBase(r.Gs); ok {
-			r.Gs_base = base
-		}
+	b, ok := t.segmentBase(*sel)
+	if !ok {
+		*sel = 0
 	}
+	*base = b
+}
+
+// segmentBase is the base that the processor loads with a selector for fs or
+// gs of privilege 3. ok is false if it faults instead.
+func (t *Task) segmentBase(sel uint64) (base uint64, ok bool) {
+	const inLDT = 1 << 2
+	if sel&inLDT == 0 {
+		return t.th.SegmentBase(sel)
+	}
+	n := int(sel >> 3)
+	if n >= len(t.mm.LDT) {
+		return 0, false
+	}
+	// Data, or code that can be read, and present.
+	const present, code, readable = 1 << 47, 1 << 43, 1 << 41
+	d := t.mm.LDT[n]
+	if d&present == 0 || d&(code|readable) == code {
+		return 0, false
+	}
+	return d>>16&0xffffff | d>>56<<24, true
 }
 
 // setThreadArea serves set_thread_area(2), and CLONE_SETTLS of i386, which may

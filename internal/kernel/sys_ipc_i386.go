@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/mm"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,7 +51,7 @@ func structsOf(cmd int32) *ipcStructs {
 }
 
 func sysShmat32(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
-	return t.shmat(id, addr, flags, t.low())
+	return t.shmat(id, addr, flags, mm.Low)
 }
 
 // sysIpc: the upper half of the call's number is a version.

@@ -39,6 +39,11 @@ func (t *Task) space() *mm.Space {
 }
 
 func sysMmap(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, off uint64) (Addr, error) {
+	return t.mmap(addr, size, prot, int(uint32(flags)), fd, off)
+}
+
+// mmap is mmap(2); flags may have mm.Low.
+func (t *Task) mmap(addr Addr, size uint64, prot int32, flags int, fd FD, off uint64) (Addr, error) {
 	var f *vfs.File
 	if flags&unix.MAP_ANONYMOUS == 0 {
 		var err error
@@ -47,7 +52,7 @@ func sysMmap(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, off uint
 		}
 		defer f.Unref(t)
 	}
-	a, err := t.space().Map(t, t.th, uint64(addr), size, int(prot), int(flags), f, off)
+	a, err := t.space().Map(t, t.th, uint64(addr), size, int(prot), flags, f, off)
 	t.noteShortage(err, size)
 	return Addr(a), err
 }
@@ -69,7 +74,12 @@ func sysBrk(t *Task, to Addr) (Addr, error) {
 }
 
 func sysMremap(t *Task, old Addr, oldSize, newSize uint64, flags int32, to Addr) (Addr, error) {
-	a, err := t.space().Remap(t, t.th, uint64(old), oldSize, newSize, int(flags), uint64(to))
+	return t.mremap(old, oldSize, newSize, int(uint32(flags)), to)
+}
+
+// mremap is mremap(2); flags may have mm.Low.
+func (t *Task) mremap(old Addr, oldSize, newSize uint64, flags int, to Addr) (Addr, error) {
+	a, err := t.space().Remap(t, t.th, uint64(old), oldSize, newSize, flags, uint64(to))
 	t.noteShortage(err, newSize)
 	return Addr(a), err
 }

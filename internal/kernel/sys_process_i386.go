@@ -2,20 +2,25 @@ package kernel
 
 import (
 	"github.com/sysemu/sysemu/abi"
+	"github.com/sysemu/sysemu/internal/mm"
 	"golang.org/x/sys/unix"
 )
 
 // Processes, memory and signals on i386.
 
 func init() {
-	mmap2 := func(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, page uint64) (Addr, error) {
-		return sysMmap(t, addr, size, prot, flags|t.low(), fd, page<<12)
+	// MAP_32BIT means nothing here.
+	mmap := func(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, off uint64) (Addr, error) {
+		return t.mmap(addr, size, prot, int(uint32(flags))&^unix.MAP_32BIT|mm.Low, fd, off)
 	}
 	addFamily386(calls{
-		"mmap2": r6(mmap2),
-		"mmap": block(6, r6(func(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, off uint64) (Addr, error) {
-			return sysMmap(t, addr, size, prot, flags|t.low(), fd, off)
-		})),
+		"mmap2": r6(func(t *Task, addr Addr, size uint64, prot, flags int32, fd FD, page uint64) (Addr, error) {
+			return mmap(t, addr, size, prot, flags, fd, page<<12)
+		}),
+		"mmap": block(6, r6(mmap)),
+		"mremap": r5(func(t *Task, old Addr, oldSize, newSize uint64, flags int32, to Addr) (Addr, error) {
+			return t.mremap(old, oldSize, newSize, int(uint32(flags))|mm.Low, to)
+		}),
 		"process_vm_readv":  r6(sysProcessVMReadv[abi.Iovec32]),
 		"process_vm_writev": r6(sysProcessVMWritev[abi.Iovec32]),
 
@@ -58,14 +63,6 @@ func init() {
 		"vm86":    e0(func(t *Task) error { return unix.ENOSYS }),
 		"vm86old": e0(func(t *Task) error { return unix.ENOSYS }),
 	})
-}
-
-// low is what keeps a mapping where a 32-bit pointer reaches it.
-func (t *Task) low() int32 {
-	if t.mm.Top > 1<<32 {
-		return unix.MAP_32BIT
-	}
-	return 0
 }
 
 // oldMask is the part of a mask that the calls before real-time signals know.

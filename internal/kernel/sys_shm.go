@@ -30,7 +30,7 @@ func sysShmat(t *Task, id int32, addr Addr, flags int32) (Addr, error) {
 }
 
 // shmat maps a segment; how are flags of mmap.
-func (t *Task) shmat(id int32, addr Addr, flags, how int32) (Addr, error) {
+func (t *Task) shmat(id int32, addr Addr, flags int32, how int) (Addr, error) {
 	at := uint64(addr)
 	if at != 0 {
 		if at%mm.PageSize != 0 {
@@ -61,7 +61,7 @@ func (t *Task) shmat(id int32, addr Addr, flags, how int32) (Addr, error) {
 	if flags&abi.SHM_EXEC != 0 {
 		prot |= unix.PROT_EXEC
 	}
-	a, err := t.space().Map(t, t.th, at, f.Impl.(mm.Attacher).Size(), prot, unix.MAP_SHARED|int(how), f, 0)
+	a, err := t.space().Map(t, t.th, at, f.Impl.(mm.Attacher).Size(), prot, unix.MAP_SHARED|how, f, 0)
 	if err == unix.EEXIST {
 		err = unix.EINVAL
 	}

@@ -196,12 +196,17 @@ func (t *Thread) SetTLS(entry int, d abi.UserDesc) error {
 	return nil
 }
 
-// SegmentBase is the base that the processor would load with a selector for
-// fs or gs, as far as thread-local segments go.
+// SegmentBase is the base that the processor loads with a selector for fs or
+// gs that is null or of the GDT, with privilege 3. ok is false if it faults
+// instead.
 func (t *Thread) SegmentBase(sel uint64) (base uint64, ok bool) {
-	entry := int(sel >> 3)
-	if sel&7 != 3 || entry < FirstTLS || entry >= FirstTLS+NumTLS {
-		return 0, false
+	const gdtCPU = 15 // whose limit tells which CPU it is
+	switch entry := int(sel >> 3); {
+	case entry >= FirstTLS && entry < FirstTLS+NumTLS:
+		d := &t.tls[entry-FirstTLS]
+		return uint64(d.BaseAddr), !d.Empty() && d.Flags&abi.UserDescNotPresent == 0
+	case sel|3 == cs32, sel|3 == ds32, sel|3 == cs64, entry == gdtCPU, entry == 0:
+		return 0, true
 	}
-	return uint64(t.tls[entry-FirstTLS].BaseAddr), true
+	return 0, false
 }

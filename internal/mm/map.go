@@ -21,6 +21,11 @@ const validated = mapTypeMask | unix.MAP_FIXED | unix.MAP_ANONYMOUS | unix.MAP_D
 	unix.MAP_GROWSDOWN | unix.MAP_LOCKED | unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK |
 	unix.MAP_STACK | unix.MAP_HUGETLB | map32Bit | mapAbove4G | unix.MAP_HUGE_2MB | unix.MAP_HUGE_1GB
 
+// Low is a flag of Map and Remap beside those of the calls: a 32-bit one asks,
+// also one that 64-bit code makes by int $0x80. What may go anywhere goes where
+// 32-bit pointers reach.
+const Low = 1 << 40
+
 // Map serves mmap(2). file is nil for anonymous memory.
 func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot, flags int, file *vfs.File, off uint64) (uint64, error) {
 	if size == 0 || off%PageSize != 0 {
@@ -52,7 +57,7 @@ func (s *Space) Map(ctx vfs.Context, th *machine.Thread, addr, size uint64, prot
 	switch {
 	case kind == unix.MAP_SHARED, kind == unix.MAP_PRIVATE:
 	case kind == mapSharedValidate && file != nil:
-		if flags&^validated != 0 {
+		if flags&^(validated|Low) != 0 {
 			return 0, unix.EOPNOTSUPP
 		}
 	default:
@@ -140,6 +145,9 @@ func (s *Space) place(addr, size uint64, flags int, anonymous bool) (uint64, err
 		if end, ok := s.Range(addr, size); ok && s.free(addr, end) && (flags&map32Bit == 0 || end <= high) {
 			return addr, nil
 		}
+	}
+	if flags&Low != 0 {
+		return s.findLow(size)
 	}
 	if flags&map32Bit != 0 {
 		if addr, found := s.gapUp(size, low, high); found {

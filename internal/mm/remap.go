@@ -8,7 +8,7 @@ import (
 
 // Remap serves mremap(2).
 func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize uint64, flags int, to uint64) (uint64, error) {
-	const known = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | unix.MREMAP_DONTUNMAP
+	const known = unix.MREMAP_MAYMOVE | unix.MREMAP_FIXED | unix.MREMAP_DONTUNMAP | Low
 	if flags&^known != 0 || old%PageSize != 0 || newSize == 0 {
 		return 0, unix.EINVAL
 	}
@@ -82,7 +82,12 @@ func (s *Space) Remap(ctx vfs.Context, th *machine.Thread, old, oldSize, newSize
 	}
 	if flags&unix.MREMAP_FIXED == 0 {
 		var err error
-		if to, err = s.findRoom(newSize, PageSize); err != nil {
+		if flags&Low != 0 {
+			to, err = s.findLow(newSize)
+		} else {
+			to, err = s.findRoom(newSize, PageSize)
+		}
+		if err != nil {
 			return 0, err
 		}
 	}

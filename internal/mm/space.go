@@ -124,6 +124,8 @@ type Space struct {
 
 	Top      uint64 // the end of what may be mapped
 	MmapTop  uint64 // where the search for room begins, downwards
+	LowTop   uint64 // these two of mappings that 32-bit calls make
+	LowMmap  uint64
 	BrkStart uint64
 	Brk      uint64
 	VDSO     uint64 // of a 32-bit program: where its vDSO's ELF file is, 0 without one
@@ -163,7 +165,9 @@ const maxMaps = 65530
 
 // New returns an empty space that ends at top.
 func New(top uint64) *Space {
-	return &Space{Users: 1, Top: top, MaxSize: ^uint64(0), MaxData: ^uint64(0), MaxOnce: ^uint64(0), MaxStack: 8 << 20, MmapTop: top - (128 << 20)}
+	low := min(top, 1<<32)
+	return &Space{Users: 1, Top: top, MaxSize: ^uint64(0), MaxData: ^uint64(0), MaxOnce: ^uint64(0), MaxStack: 8 << 20,
+		MmapTop: top - (128 << 20), LowTop: low, LowMmap: low - (128 << 20)}
 }
 
 // Size is the sum of all mappings in bytes.
@@ -339,10 +343,20 @@ func (s *Space) free(start, end uint64) bool {
 
 // findRoom chooses where a mapping goes that may go anywhere.
 func (s *Space) findRoom(size, align uint64) (uint64, error) {
-	if addr, ok := s.gap(size, Bottom, s.MmapTop, align); ok {
+	return s.roomBelow(size, align, s.MmapTop, s.Top)
+}
+
+// findLow is findRoom for a mapping that 32-bit pointers reach.
+func (s *Space) findLow(size uint64) (uint64, error) {
+	return s.roomBelow(size, PageSize, s.LowMmap, s.LowTop)
+}
+
+// roomBelow looks below where the search begins first, then above.
+func (s *Space) roomBelow(size, align, begin, top uint64) (uint64, error) {
+	if addr, ok := s.gap(size, Bottom, begin, align); ok {
 		return addr, nil
 	}
-	if addr, ok := s.gap(size, s.MmapTop, s.Top, align); ok {
+	if addr, ok := s.gap(size, begin, top, align); ok {
 		return addr, nil
 	}
 	return 0, unix.ENOMEM

@@ -595,7 +595,9 @@ func TestListingResumes(t *testing.T) {
 							return false
 						}
 						n++
-						got = append(got, e.Name)
+						if got = append(got, e.Name); e.Next != int64(len(got)) {
+							t.Fatalf("the cookie after %d entries is %d", len(got), e.Next)
+						}
 						return true
 					})
 					w.must("list", err)
@@ -616,6 +618,43 @@ func TestListingResumes(t *testing.T) {
 			}
 		}
 		w.close(f)
+	}
+}
+
+// TestListingFromTheMiddle: a cookie leads to what followed it, backwards, and through a description that has not been there.
+func TestListingFromTheMiddle(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 100 {
+		hostWrite(t, "", dir, fmt.Sprint(i))
+	}
+	w := newWorld(t, dir, Options{})
+	from := func(f *vfs.File, pos int64) (names []string) {
+		w.must("list", w.do(func() error {
+			if _, err := f.Seek(w.ctx, pos, unix.SEEK_SET); err != nil {
+				return err
+			}
+			return f.ReadDir(w.ctx, func(e vfs.DirEntry) bool { names = append(names, e.Name); return true })
+		}))
+		return names
+	}
+	f, err := w.open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	w.must("open", err)
+	defer w.close(f)
+	all := from(f, 0)
+	if len(all) != 102 {
+		t.Fatalf("%d entries", len(all))
+	}
+	for _, pos := range []int64{50, 3, 99, 102, 1, 1000, 0, 7} {
+		want := all[min(pos, 102):]
+		if got := from(f, pos); !slices.Equal(got, want) {
+			t.Errorf("from %d: %q", pos, got)
+		}
+		g, err := w.open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		w.must("open", err)
+		if got := from(g, pos); !slices.Equal(got, want) {
+			t.Errorf("from %d, anew: %q", pos, got)
+		}
+		w.close(g)
 	}
 }
 

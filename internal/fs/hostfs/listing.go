@@ -9,7 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listing is an open directory. The cookies are the host's own.
+// listing is an open directory. The cookies are positions in it, by the order
+// in which it has been read: the host's own may be hashes of 63 bits, too much
+// for a 32-bit program's off_t.
 type listing struct {
 	d   *dir
 	h   *handle
@@ -17,6 +19,8 @@ type listing struct {
 	at  int
 	end int
 	pos int64 // the cookie that buf[at:] goes on from
+
+	host []int64 // the host's cookie after each entry, as far as it has been read
 }
 
 const listingBuffer = 32 << 10
@@ -66,17 +70,18 @@ func (l *listing) ReadDir(_ vfs.Context, _ *vfs.File, pos int64, emit func(vfs.D
 		return l.d.listNothing(pos, emit)
 	}
 	if pos != l.pos {
-		if _, err := unix.Seek(l.h.fd, pos, unix.SEEK_SET); err != nil {
-			return unix.EINVAL
+		if err := l.seek(pos); err != nil {
+			return err
 		}
-		l.pos, l.at, l.end = pos, 0, 0
 	}
 	for {
 		for l.at < l.end {
-			e, size := l.entry()
-			if !emit(e) {
+			e, cookie, size := l.entry()
+			// Up to a position that another description has told it is read in silence.
+			if e.Next = l.pos + 1; e.Next > pos && !emit(e) {
 				return nil
 			}
+			l.host = append(l.host[:l.pos], cookie)
 			l.at += size
 			l.pos = e.Next
 		}
@@ -84,6 +89,23 @@ func (l *listing) ReadDir(_ vfs.Context, _ *vfs.File, pos int64, emit func(vfs.D
 			return err
 		}
 	}
+}
+
+// seek goes to pos, or as near as is known.
+func (l *listing) seek(pos int64) error {
+	if pos < 0 {
+		return unix.EINVAL
+	}
+	pos = min(pos, int64(len(l.host)))
+	var cookie int64
+	if pos > 0 {
+		cookie = l.host[pos-1]
+	}
+	if _, err := unix.Seek(l.h.fd, cookie, unix.SEEK_SET); err != nil {
+		return unix.EINVAL
+	}
+	l.pos, l.at, l.end = pos, 0, 0
+	return nil
 }
 
 // fill reads more entries; end stays 0 when there are none.
@@ -104,11 +126,12 @@ func (l *listing) fill() error {
 	}
 }
 
-// entry decodes the entry at l.at. At the root ".." is the root.
-func (l *listing) entry() (e vfs.DirEntry, size int) {
+// entry decodes the entry at l.at, but for its cookie, which is apart. At the
+// root ".." is the root.
+func (l *listing) entry() (e vfs.DirEntry, cookie int64, size int) {
 	b := l.buf[l.at:l.end]
 	e.Ino = binary.NativeEndian.Uint64(b)
-	e.Next = int64(binary.NativeEndian.Uint64(b[8:]))
+	cookie = int64(binary.NativeEndian.Uint64(b[8:]))
 	size = int(binary.NativeEndian.Uint16(b[16:]))
 	e.Type = b[18]
 	s := b[19:size]
@@ -119,7 +142,7 @@ func (l *listing) entry() (e vfs.DirEntry, size int) {
 	if e.Name == ".." && &l.d.node == l.d.fs.root.base() {
 		e.Ino = l.d.id.ino
 	}
-	return e, size
+	return e, cookie, size
 }
 
 // listNothing lists a directory that is shown empty.
