@@ -15,6 +15,8 @@ const otherTable = `#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,6 +57,23 @@ int main() {
 	r = syscall(SYS_io_uring_setup, 1, args);
 	t("io_uring", r < 0 ? -errno : r);
 	t("ipc semget", int80(117, 2, 0, 1));
+	struct sockaddr_in un = {AF_UNSPEC, htons(4712), {htonl(0x7f000001)}};
+	s = socket(AF_INET, SOCK_DGRAM, 0);
+	r = sendto(s, "x", 1, 0, (void *)&un, sizeof un);
+	t("sendto AF_UNSPEC", r < 0 ? -errno : r);
+	s = socket(AF_INET, SOCK_STREAM, 0);
+	r = sendto(s, "x", 1, MSG_FASTOPEN, (void *)&to, sizeof to);
+	t("sendto MSG_FASTOPEN", r < 0 ? -errno : r);
+	int m = memfd_create("x", 0), f = open("/usr/bin/true", O_RDONLY);
+	sendfile(m, f, 0, 1 << 24);
+	char *argv[] = {"true", 0};
+	execveat(m, "", argv, 0, AT_EMPTY_PATH);
+	t("exec memfd", -errno);
+	sprintf(fd, "/proc/self/fd/%d", m);
+	execve(fd, argv, 0);
+	t("exec memfd by name", -errno);
+	execve("/proc/self/root/usr/bin/true", argv, 0);
+	t("exec", -errno);
 }
 `
 
@@ -80,6 +99,8 @@ deny ECONNABORTED connect addr=127.0.0.1:4711
 deny ENETDOWN socket arg.family=AF_INET6
 deny EISNAM listen
 deny EDQUOT semget
+deny ENOLINK sendto addr=127.0.0.1
+deny ENOEXEC execve,execveat mode=x
 `, policy.WithLog(told.add)), sysemu.WithTmpfs("/w"))
 	if out, state := run(t, m, "sh", "-c", "echo free > /w/free; echo secret > /w/secret"); !state.Success() {
 		t.Fatalf("%v, %s", state, out)
@@ -97,6 +118,11 @@ socketcall socket inet ok
 socketcall listen EISNAM
 io_uring ENOSYS
 ipc semget EDQUOT
+sendto AF_UNSPEC ENOLINK
+sendto MSG_FASTOPEN ENOLINK
+exec memfd ENOEXEC
+exec memfd by name ENOEXEC
+exec ENOEXEC
 `
 	if out != want {
 		t.Errorf("%v, got\n%swant\n%s%q", state, out, want, told.list())
