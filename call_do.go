@@ -21,9 +21,11 @@ func (c *Call) Do(next Handler, name string, args ...uint64) (uint64, error) {
 	if d == nil || d.Number(c.Arch()) < 0 || c.Native() {
 		return 0, unix.ENOSYS
 	}
-	other := &kernel.Call{Task: c.c.Task, Arch: c.Arch(), Nr: d.Number(c.Arch())}
-	copy(other.Args[:], args)
-	return next.ServeCall(&Call{c: other, program: inMachine{other}})
+	own := c.inMachine()
+	other := &inMachine{c: kernel.Call{Task: own.c.Task, Arch: own.c.Arch, Nr: d.Number(c.Arch()), Guard: own.c.Guard}, serial: own.serial}
+	other.call = Call{&other.c, other}
+	copy(other.c.Args[:], args)
+	return next.ServeCall(&other.call)
 }
 
 // Comm is the name of the calling thread, as /proc/PID/comm has it: at first the last element of the program's path, cut to
@@ -33,7 +35,7 @@ func (c *Call) Comm() (name string) {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.TID()))
 		return strings.TrimSuffix(string(b), "\n")
 	}
-	c.c.Locked(func(t *kernel.Task) error { name = t.Comm(); return nil })
+	c.inMachine().locked(func(t *kernel.Task) error { name = t.Comm(); return nil })
 	return name
 }
 

@@ -7,12 +7,15 @@ import (
 
 // Handler serves system calls. It returns the call's result, or an error that
 // is, or wraps, a syscall.Errno: that is what the program sees. Any other
-// error is EIO, and reported.
+// error is EIO, and reported; so is a number that no error has, 0 or more than
+// 4095. A result from -4095 to -1 is an error to the program, as Linux has it.
 //
 // A handler runs on the virtual CPU of the program that calls: what blocks in
-// it stops that CPU. It must not call runtime.LockOSThread or runtime.Goexit.
-// A handler that panics ends the calling program, not this one. What holds for
-// native programs is said at [Native].
+// it stops that CPU, unless it does so by [Call.Block] or [Call.Sleep]. It may call
+// next as often as it likes, on its own goroutine. It must not call
+// runtime.LockOSThread, nor runtime.Goexit, as FailNow and Fatal of a test do:
+// that ends the machine. A handler that panics ends the calling program, not
+// this one. What holds for native programs is said at [Native].
 type Handler interface {
 	ServeCall(c *Call) (uint64, error)
 }
@@ -62,19 +65,38 @@ type program interface {
 	Lend(p []byte) (addr uint64, err error)
 }
 
-// inMachine is a program in a machine.
-type inMachine struct{ c *kernel.Call }
-
-func (m inMachine) PID() int { return m.c.Task.PID() }
-func (m inMachine) TID() int { return m.c.Task.TID() }
-func (m inMachine) ReadMem(addr uint64, p []byte) error {
-	return m.c.Locked(func(t *kernel.Task) error { return t.CopyIn(addr, p) })
-}
-func (m inMachine) WriteMem(addr uint64, p []byte) error {
-	return m.c.Locked(func(t *kernel.Task) error { return t.CopyOut(addr, p) })
+// inMachine is a program in a machine, as one call has it.
+type inMachine struct {
+	call   Call
+	c      kernel.Call
+	serial uint64
 }
 
-func (m inMachine) Lend(p []byte) (uint64, error) { return m.c.Lend(p) }
+// locked runs f with the kernel lock, unless the call has ended.
+func (m *inMachine) locked(f func(t *kernel.Task) error) error {
+	return m.c.Locked(func(t *kernel.Task) error {
+		if t.Ended(m.serial) {
+			return ErrCallEnded
+		}
+		return f(t)
+	})
+}
+
+func (m *inMachine) PID() int { return m.c.Task.PID() }
+func (m *inMachine) TID() int { return m.c.Task.TID() }
+func (m *inMachine) ReadMem(addr uint64, p []byte) error {
+	return m.locked(func(t *kernel.Task) error { return t.CopyIn(addr, p) })
+}
+func (m *inMachine) WriteMem(addr uint64, p []byte) error {
+	return m.locked(func(t *kernel.Task) error { return t.CopyOut(addr, p) })
+}
+func (m *inMachine) Lend(p []byte) (addr uint64, err error) {
+	err = m.locked(func(t *kernel.Task) error {
+		addr, err = t.Lend(p)
+		return err
+	})
+	return addr, err
+}
 
 // Name is the call's name without prefix, as in the man pages; "syscall_N"
 // for a number that has none.
@@ -125,5 +147,9 @@ func wrap(inner kernel.Handler, mw []Middleware) kernel.Handler {
 type outer struct{ h Handler }
 
 func (o outer) ServeCall(c *kernel.Call) (uint64, error) {
-	return o.h.ServeCall(&Call{c, inMachine{c}})
+	// One piece of memory, and its own: what runs on after the call has ended
+	// does not see the next.
+	m := &inMachine{c: *c, serial: c.Serial()}
+	m.call = Call{&m.c, m}
+	return o.h.ServeCall(&m.call)
 }

@@ -29,7 +29,8 @@ import (
 // second process, which lets go in good order when the first is killed.
 //
 // Handlers of all the processes run on one thread, one at a time, and while one
-// runs no other call is served; while the host runs a call, others are. next is
+// runs no other call is served; while the host runs a call or a handler blocks by
+// [Call.Block], others are. next is
 // to be called on the handler's own goroutine. A call that a signal interrupts
 // fails with EINTR to the handler, which should return that: the host then
 // decides, as always, whether the program sees it or the call is made again, as
@@ -151,8 +152,13 @@ func (n *Native) Step(f func(Step)) {
 func (n *Native) Wait() (unix.WaitStatus, error) { return n.s.Wait() }
 
 // Close lets go of the processes. When it returns they run natively, with
-// nothing of ours in them. A handler that waits for the host gets ErrDetached.
+// nothing of ours in them. A handler that waits for the host gets ErrDetached, and
+// so does one that blocks by [Call.Block], whose call the host then runs. The error
+// is a *StuckError if what blocked it does not return within five seconds.
 func (n *Native) Close() error {
 	n.s.Close()
+	if !n.s.Settle() {
+		return &StuckError{Calls: []string{"a native process"}}
+	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (c *Call) Killed() (killed bool) {
 	if c.Native() {
 		return false
 	}
-	c.c.Locked(func(*kernel.Task) error { killed = c.c.Killed(); return nil })
+	c.inMachine().locked(func(*kernel.Task) error { killed = c.c.Killed(); return nil })
 	return killed
 }
 
@@ -71,7 +71,7 @@ func (c *Call) FileName(fd int) (name string) {
 		name, _ = os.Readlink(link)
 		return name
 	}
-	c.c.Locked(func(*kernel.Task) error { name = c.c.FileName(fd); return nil })
+	c.inMachine().locked(func(*kernel.Task) error { name = c.c.FileName(fd); return nil })
 	return name
 }
 
@@ -81,7 +81,7 @@ func (c *Call) Regs() (r unix.PtraceRegs) {
 	if p, ok := c.program.(*native.Call); ok {
 		return p.Regs()
 	}
-	c.c.Locked(func(*kernel.Task) error { r = c.c.Regs(); return nil })
+	c.inMachine().locked(func(*kernel.Task) error { r = c.c.Regs(); return nil })
 	return r
 }
 

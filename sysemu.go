@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sysemu/sysemu/internal/fs/hostfs"
 	"github.com/sysemu/sysemu/internal/fs/iofs"
@@ -70,6 +71,7 @@ type options struct {
 	off        bool
 	clock      Clock
 	seed       *uint64
+	patience   time.Duration // with handlers, of Close; 0: the kernel's
 }
 
 type mount struct {
@@ -163,7 +165,7 @@ func New(opts ...Option) (*Machine, error) {
 	cfg := kernel.Config{
 		Files: o.files,
 		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log, PtraceRule: kernel.PtraceRule(o.rule),
-		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c, Seed: o.seed,
+		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c, Seed: o.seed, Patience: o.patience,
 	}
 	if len(o.middleware) > 0 {
 		cfg.Handler = func(inner kernel.Handler) kernel.Handler { return wrap(inner, o.middleware) }
@@ -299,7 +301,9 @@ func makeParents(ctx vfs.Context, at vfs.At, dst string, file bool) error {
 func (m *Machine) Unsupported() map[string]int { return m.k.Unsupported() }
 
 // Close ends all programs and the machine. Nothing of it is left when Close
-// returns: no process, thread, descriptor or goroutine.
+// returns: no process, thread, descriptor or goroutine. The one exception is a
+// handler that does not return, after which Close waits no longer than five
+// seconds: then its error is a *StuckError. Closed again it is ErrClosed.
 func (m *Machine) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -307,7 +311,22 @@ func (m *Machine) Close() error {
 		return ErrClosed
 	}
 	m.closed = true
-	m.k.Close()
+	err := m.k.Close()
+	if err != nil {
+		go func() {
+			<-m.k.Ended()
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.letGo()
+		}()
+		return err
+	}
+	m.letGo()
+	return nil
+}
+
+// letGo gives back what programs have used of the host; none is left.
+func (m *Machine) letGo() {
 	for _, t := range m.terminals {
 		t.abort()
 		<-t.done
@@ -317,5 +336,4 @@ func (m *Machine) Close() error {
 		f.Close()
 	}
 	m.files = nil
-	return nil
 }

@@ -63,13 +63,12 @@ type tableHandler struct{}
 
 // ServeCall takes the lock that user handlers run without.
 func (tableHandler) ServeCall(c *Call) (uint64, error) {
-	k := c.Task.k
-	k.mu.Lock()
-	k.nowServing(c.Task)
-	defer func() {
-		k.nowServing(nil)
-		k.mu.Unlock()
-	}()
+	leave, err := c.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	c.Task.call.Guard = c.Guard // c is the handler's own copy
 	return c.Task.serve(c)
 }
 
@@ -94,14 +93,23 @@ func (t *Task) serve(c *Call) (uint64, error) {
 }
 
 // serveUser runs a user's handler. The lock is free meanwhile, and held again
-// when a panic goes on up.
+// when a panic goes on up. A handler that ends its goroutine has ended the CPU's
+// thread, and with it all that it traces: nothing but closing is left.
 func (t *Task) serveUser(h Handler, c *Call) (v uint64, err error) {
 	ok := false
 	defer func() {
-		if !ok {
-			t.k.mu.Lock()
-		}
 		c.Guard = nil
+		if ok {
+			return
+		}
+		r := recover()
+		t.k.mu.Lock()
+		if r != nil {
+			panic(r)
+		}
+		t.k.report("sysemu: the handler of %s ended its goroutine, which is a CPU's (runtime.Goexit, or FailNow of a test): the machine is closed", c)
+		t.k.mu.Unlock()
+		go t.k.Close()
 	}()
 	v, err = h.ServeCall(c)
 	ok = true

@@ -15,24 +15,21 @@ const (
 	maxLent  = 64 << 20
 )
 
-// Lend shows the call a copy of p as memory of the program, until it has ended.
-func (c *Call) Lend(p []byte) (addr uint64, err error) {
+// Lend shows the task's call a copy of p as memory of the program, until it has
+// ended.
+func (t *Task) Lend(p []byte) (addr uint64, err error) {
 	// To a page's end, as memory is: strings are read ahead of their NUL.
 	own := make([]byte, max(len(p)+mm.PageSize-1, mm.PageSize)/mm.PageSize*mm.PageSize)
 	copy(own, p)
-	err = c.Locked(func(t *Task) error {
-		n := len(own)
-		for _, l := range t.lent {
-			n += len(l)
-		}
-		if n > maxLent {
-			return unix.ENOMEM
-		}
-		addr = lentBase + uint64(len(t.lent))*lentGap
-		t.lent = append(t.lent, own)
-		return nil
-	})
-	return addr, err
+	n := len(own)
+	for _, l := range t.lent {
+		n += len(l)
+	}
+	if n > maxLent {
+		return 0, unix.ENOMEM
+	}
+	t.lent = append(t.lent, own)
+	return lentBase + uint64(len(t.lent)-1)*lentGap, nil
 }
 
 // lentAt is what is lent at addr and after it.

@@ -56,11 +56,13 @@ func (t *Task) run(c *Call) {
 	if h := t.k.handler; h == nil {
 		v, err = t.serve(c)
 	} else {
+		t.beginHandling()
 		t.k.nowServing(nil)
 		t.k.mu.Unlock()
 		v, err = t.serveUser(h, c)
 		t.k.mu.Lock()
-		t.lent = nil
+		err = t.handled(err)
+		t.endHandling()
 		t.k.nowServing(t)
 	}
 	t.finish(v, err)

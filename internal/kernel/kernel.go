@@ -14,6 +14,7 @@ import (
 	"maps"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/sysemu/sysemu/internal/fs/devfs"
 	"github.com/sysemu/sysemu/internal/fs/tmpfs"
@@ -41,6 +42,7 @@ type Config struct {
 	Report     func(msg string)      // what the operator should know (a handler's panic); nil = dropped
 	Handler    func(Handler) Handler // wraps the kernel's own; nil = none
 	PtraceRule PtraceRule
+	Patience   time.Duration                          // how long Close waits for handlers; 0 = 5 s
 	Setup      func(k *Kernel, ctx vfs.Context) error // runs once, when the root is mounted, before any task
 	Observe    func(*Event)                           // told of events, under the kernel lock: it must not block or call back; nil = nobody
 }
@@ -56,6 +58,7 @@ type Kernel struct {
 	balance int  // counts looks at CPUs with tasks waiting
 	closing bool
 	errands errands
+	shutdown
 	kept    map[*vfs.File]struct{} // what visits have open
 	quit    chan struct{}          // closed when closing begins
 	stopped sync.WaitGroup         // CPUs' and helpers' goroutines
@@ -137,7 +140,7 @@ func New(cfg Config) (*Kernel, error) {
 		return nil, errors.New("kernel: no root file system")
 	}
 	k := &Kernel{
-		cfg: cfg, hw: machine.New(), clock: clock, virtual: virtual, random: random,
+		cfg: cfg, hw: machine.New(), clock: clock, virtual: virtual, random: random, shutdown: newShutdown(),
 		hostname: cfg.Hostname, domain: "(none)", unsupported: map[string]int{}, futexes: futexTable{}, quit: make(chan struct{}),
 	}
 	if k.ownTime() {
@@ -221,46 +224,6 @@ func (k *Kernel) Unsupported() map[string]int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return maps.Clone(k.unsupported)
-}
-
-// Close kills every task and ends the CPUs. It waits until no process,
-// thread, descriptor or goroutine of the kernel's is left.
-func (k *Kernel) Close() {
-	k.mu.Lock()
-	if k.closing {
-		k.mu.Unlock()
-		k.stopped.Wait()
-		return
-	}
-	k.closing = true
-	close(k.quit)
-	for _, p := range k.pids.processes() {
-		p.kill(9)
-	}
-	for _, t := range k.pids.tasks {
-		// Those that wait for a tracer which waits for them.
-		if t.tracee != nil && t.tracee.stopped {
-			t.tracee.fatal = true
-			t.Wakeup()
-		}
-	}
-	for _, c := range k.cpus {
-		c.poke()
-	}
-	k.timers.stop()
-	defer k.expireErrands()()
-	k.mu.Unlock()
-	k.stopped.Wait()
-	k.unmountAll()
-	k.awaitErrands()
-	if k.memfds != nil {
-		k.memfds.Unmounted()
-	}
-	if k.closeDevices != nil {
-		k.closeDevices()
-	}
-	k.keepAll()
-	k.hw.Close()
 }
 
 // unmountAll gives back what the file systems hold of the host: nobody uses

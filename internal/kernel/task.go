@@ -78,7 +78,12 @@ type Task struct {
 	resume     func(*Task) (uint64, error) // what restart_syscall goes on with
 	resumeArch abi.Arch                    // whose number it then has: that of the last call that set resume
 	noResult   bool                        // the call has set all registers itself
-	lent       [][]byte                    // memory that a handler lends the call
+
+	// With a user's handler: see call_block.go.
+	handler  bool      // it has one just now
+	handling *handling // nil: the handler has not asked for its context
+	calls    uint64    // that have ended
+	lent     [][]byte  // memory that it lends the call
 
 	// Threads.
 	clearTID  uint64
@@ -199,7 +204,7 @@ func (t *Task) runGuest() machine.Event {
 // that embeds us goes on.
 func (t *Task) panicked(r any) {
 	t.k.report("sysemu: panic while serving %s for %s (pid %d): %v\n%s", &t.call, t.comm, t.p.pid, r, debug.Stack())
-	t.lent = nil
+	t.endHandling()
 	t.p.kill(int(unix.SIGKILL))
 	t.dying = true
 	t.doWork()
@@ -287,6 +292,7 @@ func (t *Task) Wakeup() {
 // come out, so that it looks at its work.
 func (t *Task) interrupt() {
 	t.work = true
+	t.cancelHandling()
 	switch t.state {
 	case blocked:
 		if t.interrupted(t.sleeping) {

@@ -292,6 +292,13 @@ func (t *Thread) clone(flags uint64) (*Thread, error) {
 }
 
 // Destroy kills the host process and reaps it. The thread must not be in Run.
+// Kill ends the host process, from any thread; whoever holds it has it reported.
+func (t *Thread) Kill() {
+	if !t.dead.Load() {
+		unix.Kill(t.pid, unix.SIGKILL)
+	}
+}
+
 func (t *Thread) Destroy() {
 	if t.dead.Load() {
 		return

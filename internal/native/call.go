@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -25,18 +26,21 @@ type Call struct {
 	nr    int         // its number there
 	given [6]uint64   // its arguments there
 
-	at     place
-	again  bool  // its instruction is to be executed once more, and the entry stop to come
-	pushed bool  // the registers hold other arguments than those given
-	execed bool  // it was an execve: there are no registers to go back to
-	told   bool  // the thread that it makes is known
-	ran    bool  // the host has run it
-	raw    int64 // and this is its result
-	broken bool  // which was EINTR because of us: it is to be made again
-	fail   error // the host does not run it any more
-	lent   bool  // the thread's page is in use: see lend.go
-	used   uint64
-	dirty  bool // the registers have the result of another call
+	at      place
+	again   bool  // its instruction is to be executed once more, and the entry stop to come
+	pushed  bool  // the registers hold other arguments than those given
+	execed  bool  // it was an execve: there are no registers to go back to
+	told    bool  // the thread that it makes is known
+	ran     bool  // the host has run it
+	raw     int64 // and this is its result
+	broken  bool  // which was EINTR because of us: it is to be made again
+	fail    error // the host does not run it any more
+	lent    bool  // the thread's page is in use: see lend.go
+	used    uint64
+	ctx     context.Context // nil: the handler has not asked for it
+	cancel  context.CancelFunc
+	blocked bool // the handler waits for what runs elsewhere
+	dirty   bool // the registers have the result of another call
 
 	v   uint64 // the handler's result
 	err error
@@ -97,7 +101,7 @@ func (c *Call) outcome() int64 {
 		return int64(c.v)
 	}
 	var errno unix.Errno
-	if !errors.As(c.err, &errno) {
+	if c.err = kernel.Plausible(c.err); !errors.As(c.err, &errno) {
 		if c.fail == nil {
 			c.t.s.cfg.Report(fmt.Sprintf("sysemu: %s: %v (the program gets EIO)", c, c.err))
 		}
@@ -235,6 +239,7 @@ func (s *Session) newCoroutine() *coroutine {
 		for {
 			co.serve()
 			co.c.giveBack()
+			co.c.endContext()
 			co.c.co, co.c = nil, nil
 			if !yield(struct{}{}) {
 				return

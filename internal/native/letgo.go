@@ -14,6 +14,9 @@ func (s *Session) letGo() {
 	s.ending = true
 	s.release()
 	for _, t := range s.threads {
+		s.leaveBlocked(t)
+	}
+	for _, t := range s.threads {
 		if t.holds() && !t.interrupted {
 			s.interrupt(t)
 		}

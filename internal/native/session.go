@@ -64,6 +64,8 @@ type Session struct {
 	bellCmd *exec.Cmd
 	bellPID atomic.Int32
 
+	blocking sync.WaitGroup // goroutines that handlers wait for
+
 	mu    sync.Mutex
 	inbox []func() // to run on the tracing thread; nil and over: too late
 	over  bool

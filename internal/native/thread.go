@@ -114,6 +114,7 @@ func (t *thread) abandon(err error) {
 	t.call = nil
 	if c != nil && c.co != nil {
 		c.fail = err
+		c.endContext()
 		c.run()
 	}
 }
@@ -179,6 +180,9 @@ func (s *Session) rewind(t *thread, c *Call) {
 // proceed goes on when the handler has ended, or wants the host to run the call.
 func (s *Session) proceed(t *thread, c *Call, ended bool) {
 	switch {
+	case !ended && c.blocked:
+		t.call = c
+		return // the thread stays where it is
 	case ended:
 		t.call = nil
 		s.answer(t, c)
