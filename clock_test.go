@@ -16,7 +16,7 @@ import (
 
 func machineWithClock(t *testing.T, c sysemu.Clock) *sysemu.Machine {
 	t.Helper()
-	m, err := sysemu.New(sysemu.WithClock(c), sysemu.WithLog(func(s string) { t.Log(s) }))
+	m, err := sysemu.New(sysemu.WithClock(c), sysemu.WithUser(0, 0), sysemu.WithLog(func(s string) { t.Log(s) }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,13 @@ func TestVirtualSleep(t *testing.T) {
 	if got := run(t, m, "date +%F"); got[0] != "2000-01-02" {
 		t.Errorf("a day later: %v", got)
 	}
+	// Timers that wake nobody, and sleeps that never end, keep nobody.
+	if got := run(t, m, `python3 -c 'import os, signal, time
+signal.signal(signal.SIGALRM, signal.SIG_IGN); signal.setitimer(signal.ITIMER_REAL, 1, 1)
+parent = os.getpid(); os.fork() and signal.pause()
+time.sleep(100); os.kill(parent, 9)' >/dev/null; sleep infinity & kill $!; date -s 2001-01-01 >/dev/null; date +%F`); got[len(got)-1] != "2001-01-01" {
+		t.Errorf("the date that was set: %v", got)
+	}
 	if n := m.Undetermined(); n != 0 {
 		t.Errorf("the host's speed has decided %d times", n)
 	}

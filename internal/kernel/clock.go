@@ -155,6 +155,9 @@ func (t *Task) readTSC() {
 		t.passes(readCost, 0)
 	}
 	t.th.SetTSC(uint64(t.k.clock.Shown()))
+	if t.around&aroundStep != 0 {
+		t.force(faultSignal(sigtrap, trapTrace, t.th.Regs().Rip))
+	}
 }
 
 // movableClock is a clock that can be moved.

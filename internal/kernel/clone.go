@@ -240,7 +240,7 @@ func (t *Task) clone(a cloneArgs) (int, error) {
 	}
 	n.work = true
 	n.state = ready
-	n.readySince = k.clock.Monotonic()
+	n.readySince = nanotime()
 
 	if a.flags&unix.CLONE_VFORK != 0 {
 		var done wait.Queue

@@ -66,6 +66,7 @@ func (c *CPU) main(zygote *machine.Thread, started chan<- error) {
 				break
 			}
 			if k.virtual != nil && k.skip(c) {
+				k.breathe()
 				continue
 			}
 			c.sleep()
@@ -150,7 +151,7 @@ func (c *CPU) dispatch(t *Task) {
 	}
 	if t.state == running { // gave way
 		t.state = ready
-		t.readySince = c.k.clock.Monotonic()
+		t.readySince = nanotime()
 		to := t.moveTo
 		t.moveTo = nil
 		if to != nil && to != c && !c.k.closing {
@@ -168,7 +169,7 @@ func (t *Task) join(o *Task) {
 	if !t.mayRunOn(o.cpu) {
 		return
 	}
-	t.movedAt = t.k.clock.Monotonic()
+	t.movedAt = nanotime()
 	if t.cpu != o.cpu {
 		t.moveTo = o.cpu
 	}
@@ -264,7 +265,7 @@ func (k *Kernel) startTicker() {
 // or now and then to one that has less to do.
 // It reports whether any CPU was at work.
 func (k *Kernel) tickAll() bool {
-	now := k.clock.Monotonic()
+	now := nanotime() // who waits too long is a matter of the host's time
 	busy := false
 	for _, c := range k.cpus {
 		if c.current == nil && c.ready.empty() {
@@ -274,7 +275,7 @@ func (k *Kernel) tickAll() bool {
 		if t := c.current; t != nil && k.virtual != nil {
 			k.watch(c)
 		} else if t != nil {
-			t.tick(now)
+			t.tick()
 		}
 		if c.ready.empty() {
 			continue

@@ -121,7 +121,10 @@ func (t *Task) forceTrap() {
 	t.force(faultSignal(sigtrap, trapBrkpt, t.th.Regs().Rip))
 }
 
-const trapBrkpt = 1 // TRAP_BRKPT
+const (
+	trapBrkpt = 1 // TRAP_BRKPT
+	trapTrace = 2 // TRAP_TRACE
+)
 
 // seccompSuspended reports whether the tracer has turned filters off.
 func (t *Task) seccompSuspended() bool {

@@ -150,7 +150,7 @@ func sysAlarm(t *Task, seconds uint32) (int64, error) {
 }
 
 // tick looks at what counts CPU time; once a tick while the task runs.
-func (t *Task) tick(now int64) {
+func (t *Task) tick() {
 	p := t.p
 	it := &p.itimers
 	limit := p.limits[unix.RLIMIT_CPU].Cur

@@ -33,7 +33,7 @@ func (t *Task) OffloadLeaving(must bool, f func()) bool {
 	}
 	k.errands.out[e] = struct{}{}
 	var back chan struct{} // closed at the end, for who has no stack to leave
-	if t == k.boot {
+	if t == k.boot || k.still() {
 		back = make(chan struct{})
 	}
 	go func() {
@@ -43,6 +43,9 @@ func (t *Task) OffloadLeaving(must bool, f func()) bool {
 	if t == k.boot {
 		return k.bootWaits(e, back)
 	}
+	if k.still() {
+		return t.waitsStill(e, back, must)
+	}
 	kind := killable
 	if must {
 		kind = uninterruptible
@@ -51,6 +54,24 @@ func (t *Task) OffloadLeaving(must bool, f func()) bool {
 		if err := t.sleep(kind, 0); err != nil && !e.done || k.errands.expired {
 			break
 		}
+	}
+	e.t = nil
+	return e.done
+}
+
+// waitsStill waits for an errand with nobody else running meanwhile: how long
+// it takes is to make no difference to them.
+func (t *Task) waitsStill(e *errand, back chan struct{}, must bool) bool {
+	k := t.k
+	look := time.NewTicker(50 * time.Millisecond) // whether the task is killed
+	defer look.Stop()
+	for !e.done && !k.errands.expired && (must || !t.dying) {
+		k.mu.Unlock()
+		select {
+		case <-back:
+		case <-look.C:
+		}
+		k.mu.Lock()
 	}
 	e.t = nil
 	return e.done

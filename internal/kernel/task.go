@@ -30,7 +30,7 @@ type Task struct {
 	state      taskState
 	stack      *kstack
 	nextReady  *Task
-	readySince int64
+	readySince int64 // by the host's clock, as movedAt
 	moveTo     *CPU  // where it is to run from its next return to guest code on; nil: here
 	movedAt    int64 // when that was last asked for
 	woken      bool  // a wake-up came while it was not asleep
@@ -311,7 +311,7 @@ func (t *Task) makeReady() {
 		return
 	}
 	t.state = ready
-	t.readySince = t.k.clock.Monotonic()
+	t.readySince = nanotime()
 	if t.k.observed() {
 		t.observeWakeup()
 	}

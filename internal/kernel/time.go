@@ -17,7 +17,7 @@ func init() {
 		"adjtimex":        r1(sysAdjtimex[unix.Timex]),
 		"nanosleep":       e2(sysNanosleep[unix.Timespec]),
 		"gettimeofday":    e2(sysGettimeofday[unix.Timeval]),
-		"settimeofday":    e2(func(t *Task, tv, tz Addr) error { return unix.EPERM }),
+		"settimeofday":    e2(sysSettimeofday[unix.Timeval]),
 		"time":            r1(sysTime[uint64]),
 		"times":           r1(sysTimes[unix.Tms]),
 		"getrusage":       e2(sysGetrusage[unix.Rusage]),
@@ -147,7 +147,33 @@ func sysClockSettime[T timespecs](t *Task, clock int32, v Ptr[T]) error {
 	if !validClock(clock) || !validTimespec(ts) || clock != unix.CLOCK_REALTIME {
 		return unix.EINVAL
 	}
-	return unix.EPERM // the clock is the host's
+	return t.setRealtime(saturated(ts))
+}
+
+// setRealtime sets the wall clock, if it is the machine's own.
+func (t *Task) setRealtime(ns int64) error {
+	c, ok := t.k.clock.(movableClock)
+	if !ok || !t.cred.Has(unix.CAP_SYS_TIME) {
+		return unix.EPERM
+	}
+	c.step(ns - c.Realtime())
+	t.k.timerfds.ClockWasSet()
+	return nil
+}
+
+func sysSettimeofday[T timevals](t *Task, tv Ptr[T], tz Addr) error {
+	if _, ok := t.k.clock.(movableClock); !ok || tv == 0 {
+		return unix.EPERM
+	}
+	v, err := load[unix.Timeval](t, tv)
+	if err != nil {
+		return err
+	}
+	ns, ok := timevalNs(v)
+	if !ok {
+		return unix.EINVAL
+	}
+	return t.setRealtime(ns)
 }
 
 func sysClockGetres[T timespecs](t *Task, clock int32, v Ptr[T]) error {

@@ -67,16 +67,17 @@ func init() {
 		"set_robust_list": e2(setRobustList(robust32)),
 		"get_robust_list": e3(getRobustList(robust32)),
 
-		"settimeofday": e2(func(t *Task, tv, tz Addr) error { return unix.EPERM }),
+		"settimeofday": e2(sysSettimeofday[abi.Timeval32]),
 	})
 }
 
-// sysStime: the clock is the host's.
+// sysStime is stime(2).
 func sysStime(t *Task, p Ptr[int32]) error {
-	if _, err := p.In(t); err != nil {
+	s, err := p.In(t)
+	if err != nil {
 		return err
 	}
-	return unix.EPERM
+	return t.setRealtime(int64(s) * 1e9)
 }
 
 // sysNice is nice(2), which libc makes of setpriority elsewhere.

@@ -78,9 +78,10 @@ func (h *timerHeap) armHost() {
 func (h *timerHeap) expire() {
 	h.k.mu.Lock()
 	defer h.k.mu.Unlock()
+	at := h.armed
 	h.armed = 0
 	if h.k.virtual != nil {
-		h.k.waited()
+		h.k.waited(at)
 		return
 	}
 	h.run()

@@ -51,7 +51,7 @@ func (c *virtualClock) Realtime() int64  { return clampedAdd(c.now.Load(), c.off
 func (c *virtualClock) Until(at int64) time.Duration { return time.Duration(at - c.now.Load()) }
 
 func (c *virtualClock) advance(d int64) {
-	c.now.Store(min(addSaturated(c.now.Load(), d), math.MaxInt64/2))
+	c.now.Store(min(addSaturated(c.now.Load(), d), never))
 }
 func (c *virtualClock) step(d int64) { c.offset.Store(clampedAdd(c.offset.Load(), d)) }
 
@@ -99,7 +99,7 @@ func (k *Kernel) due(c *CPU) {
 	if now >= v.nextTick {
 		v.nextTick = now - now%int64(tick) + int64(tick)
 		if t := c.current; t != nil {
-			t.tick(now)
+			t.tick()
 		}
 		for _, j := range k.jobs {
 			j.checkCPU()
@@ -115,6 +115,11 @@ func (k *Kernel) resting(but *CPU) bool {
 			return false
 		}
 	}
+	for e := range k.errands.out {
+		if e.t != nil {
+			return false
+		}
+	}
 	return k.offloaded == 0
 }
 
@@ -124,7 +129,7 @@ func (k *Kernel) resting(but *CPU) bool {
 // between comes in between.
 func (k *Kernel) skip(c *CPU) bool {
 	h := &k.timers
-	if k.closing || len(h.heap) == 0 || !k.resting(c) {
+	if k.closing || len(h.heap) == 0 || h.heap[0].at >= never || !k.resting(c) {
 		return false
 	}
 	if k.awaited() {
@@ -136,16 +141,22 @@ func (k *Kernel) skip(c *CPU) bool {
 	return true
 }
 
-func (c *virtualClock) to(at int64) {
-	if at > c.now.Load() {
-		c.now.Store(min(at, math.MaxInt64/2))
-	}
+// breathe lets others have the lock: timers that wake nobody can go off for
+// ever.
+func (k *Kernel) breathe() {
+	k.mu.Unlock()
+	k.mu.Lock()
 }
 
-// waited is the host's timer, armed by skip, going off.
-func (k *Kernel) waited() {
+// never is a time that does not come: sleeps without end have such deadlines.
+const never = math.MaxInt64 / 2
+
+func (c *virtualClock) to(at int64) { c.now.Store(max(c.now.Load(), min(at, never))) }
+
+// waited is the host's timer, armed by skip for a time, going off.
+func (k *Kernel) waited(at int64) {
 	if h := &k.timers; len(h.heap) > 0 && !k.closing && k.resting(nil) {
-		k.virtual.to(h.heap[0].at)
+		k.virtual.to(min(at, h.heap[0].at))
 		h.run()
 		k.cpus[0].poke() // to arm the next
 	}

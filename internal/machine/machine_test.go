@@ -14,12 +14,20 @@ import (
 
 // onCPU runs f with a machine of one CPU, on a locked thread, and checks that
 // nothing is left of it.
-func onCPU(t testing.TB, f func(c *CPU)) {
+func onCPU(t testing.TB, f func(c *CPU)) { onCPUOf(t, New(), f) }
+
+// onHiddenCPU is onCPU where time is hidden.
+func onHiddenCPU(t testing.TB, f func(c *CPU)) {
+	m := New()
+	m.HideTime()
+	onCPUOf(t, m, f)
+}
+
+func onCPUOf(t testing.TB, m *Machine, f func(c *CPU)) {
 	done := make(chan error, 1)
 	go func() {
 		defer close(done) // also when f ends the goroutine: t.Fatal
 		LockThread()
-		m := New()
 		c, err := m.NewCPU(0, nil)
 		defer func() { done <- err }() // also when f ends the test
 		defer m.Close()
