@@ -14,7 +14,8 @@ import (
 // it was. 0 is no limit.
 type Limits struct {
 	// CPUTime bounds the time that the run's programs were executed for, on
-	// all CPUs together. It is looked at every 4 ms.
+	// all CPUs together. What this process does to serve their calls is not
+	// in it. It is looked at every 4 ms.
 	CPUTime time.Duration
 	// WallTime bounds the time that passes, by the clock of the host, whatever
 	// the machine's says.
