@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Decision is what the function of WithAsk decides: Allow, Kill, or Deny with an errno. What is none of these denies with
+// Decision is what the function of WithAsk decides: Allow (as its zero value does), Kill, or Deny with an errno. Any other denies with
 // EPERM.
 type Decision struct {
 	Action Action
@@ -57,8 +58,8 @@ type options struct {
 }
 
 // WithAsk sets the function that decides where a rule says ask. The Access is nil if the rule is about the call alone.
-// It may block: the program waits, the machine goes on; but it may be asked several times of one call that uses several
-// files. Without it such calls are denied.
+// It may block: the program waits, the machine goes on, and [sysemu.Call.Context] ends when the call is to. It is asked once of
+// each file that one call uses. Without it such calls are denied.
 func WithAsk(f func(*sysemu.Call, *sysemu.Access) Decision) Option {
 	return func(o *options) { o.ask = f }
 }
@@ -227,7 +228,10 @@ func (a *attempt) argsHold(r *rule, args []abi.Arg, value func(int) int64) answe
 func (a *attempt) conclude(r *rule, next sysemu.Handler) (uint64, error) {
 	action, errno := a.actionOf(r)
 	if action == Ask {
-		d := a.e.decide(a.c, nil)
+		d, err := a.e.decide(a.c, nil)
+		if err != nil {
+			return 0, err
+		}
 		action, errno = d.Action, d.Errno
 	}
 	switch action {
@@ -287,7 +291,11 @@ func (a *attempt) watch(next sysemu.Handler) (uint64, error) {
 			if a.mu.answers == nil {
 				a.mu.answers = map[string]Decision{}
 			}
-			a.mu.answers[key(asked)] = a.e.decide(a.c, asked)
+			d, err := a.e.decide(a.c, asked)
+			if err != nil {
+				return 0, err
+			}
+			a.mu.answers[key(asked)] = d
 			continue
 		}
 		if a.mu.kill {
@@ -418,19 +426,32 @@ func (a *attempt) act(r *rule, x *sysemu.Access) error {
 	return errno
 }
 
-// decide asks outside.
-func (e *enforcer) decide(c *sysemu.Call, x *sysemu.Access) Decision {
-	d := Decision{Action: Deny}
+// decide asks outside; the program waits meanwhile, and others run. The error is the call's: a signal came first, or the end.
+func (e *enforcer) decide(c *sysemu.Call, x *sysemu.Access) (Decision, error) {
+	answers := make(chan Decision, 1)
+	answers <- Decision{Action: Deny}
 	if e.ask != nil {
-		d = e.ask(c, x)
+		<-answers
+		err := c.Block(func(ctx context.Context) error {
+			d := e.ask(c, x)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			answers <- d
+			return nil
+		})
+		if err != nil {
+			return Decision{}, err
+		}
 	}
+	d := <-answers
 	if d.Action != Allow && d.Action != Kill {
 		d.Action = Deny
 	}
 	if d.Errno == 0 || d.Action != Deny {
 		d.Errno = unix.EPERM
 	}
-	return d
+	return d, nil
 }
 
 // key is what one question differs in from another.

@@ -168,6 +168,46 @@ end
 	}
 }
 
+// While a function is asked, other programs run; when the program is killed
+// nobody waits for the answer.
+func TestAskBlocks(t *testing.T) {
+	asked, answer := make(chan bool, 1), make(chan bool)
+	m := machine(t, middleware(t, "ask mkdir path=/w/*\n", policy.WithAsk(func(c *sysemu.Call, a *sysemu.Access) policy.Decision {
+		asked <- true
+		select {
+		case <-answer:
+		case <-c.Context().Done():
+		}
+		return policy.Decision{}
+	})), sysemu.WithTmpfs("/w"), sysemu.WithCPUs(1))
+	c := m.Command("mkdir", "/w/d")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if out, state := run(t, m, "sh", "-c", "ls /w; echo others run"); !state.Success() || out != "others run\n" {
+		t.Errorf("meanwhile: %v, %q", state, out)
+	}
+	close(answer)
+	if err := c.Wait(); err != nil {
+		t.Errorf("%v", err)
+	}
+	answer = nil
+	c = m.Command("mkdir", "/w/e")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	c.Process.Kill()
+	c.Wait()
+	if s := c.ProcessState; s.Exited() || s.Sys().Signal() != unix.SIGKILL {
+		t.Errorf("killed: %v", s)
+	}
+	if out, _ := run(t, m, "ls", "/w"); out != "d\n" {
+		t.Errorf("there is %q", out)
+	}
+}
+
 // Programs that try to get to a file by other ways than its name do not.
 func TestTricks(t *testing.T) {
 	dir := t.TempDir()

@@ -68,8 +68,10 @@ func (tableHandler) ServeCall(c *Call) (uint64, error) {
 		return 0, err
 	}
 	defer leave()
-	c.Task.call.Guard = c.Guard // c is the handler's own copy
-	return c.Task.serve(c)
+	t := c.Task
+	t.call.Guard = c.Guard // c is the handler's own copy
+	defer func() { t.call.Guard = nil }()
+	return t.serve(c)
 }
 
 // maxUnsupported bounds the calls that are counted by name: programs may make up
