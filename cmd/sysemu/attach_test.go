@@ -186,10 +186,12 @@ func TestAttachJobControl(t *testing.T) {
 	h.Expect(t, "% ", "sysemu attach -- sh -c 'echo in$((0)); while read l; do echo in$l$l; done'\r")
 	h.Expect(t, "in0\r\n", "1\r")
 	h.Expect(t, "in11\r\n", "\x1a")
-	h.Expect(t, "Stopped", "echo stopped$?; fg\r")
+	h.Expect(t, "Stopped", "")
+	h.Expect(t, "\r\n% ", "echo stopped$?; fg\r")
 	h.Expect(t, "stopped148\r\n", "2\r")
 	h.Expect(t, "in22\r\n", "\x1a")
-	h.Expect(t, "% ", "bg; sleep .1; echo $((3))a; fg\r") // it reads, and stops again
+	h.Expect(t, "Stopped", "")
+	h.Expect(t, "\r\n% ", "bg; sleep .1; echo $((3))a; fg\r") // it reads, and stops again
 	h.Expect(t, "3a\r\n", "4\r")
 	h.Expect(t, "in44\r\n", "\x03")
 	h.Expect(t, "% ", "echo ended$?\r")

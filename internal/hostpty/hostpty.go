@@ -78,7 +78,8 @@ func (h *Terminal) Resize(t *testing.T, rows, columns uint16) {
 	}
 }
 
-// Expect waits for text on the screen, and types.
+// Expect waits for text on the screen, after what was expected before, and
+// types.
 func (h *Terminal) Expect(t *testing.T, text, typed string) {
 	t.Helper()
 	late := time.After(10 * time.Second)
@@ -90,6 +91,7 @@ func (h *Terminal) Expect(t *testing.T, text, typed string) {
 			t.Fatalf("no %q on the screen: %q", text, h.screen)
 		}
 	}
+	_, h.screen, _ = bytes.Cut(h.screen, []byte(text))
 	if _, err := h.Master.WriteString(typed); err != nil {
 		t.Fatal(err)
 	}

@@ -172,7 +172,7 @@ func (t *Task) openCore(name string) (*vfs.File, error) {
 		return nil, err
 	}
 	defer at.Dir.Unref()
-	f, err := vfs.Open(t, at, name, unix.O_CREAT|unix.O_RDWR|unix.O_NOFOLLOW|oLargefile, 0o600, 0)
+	f, err := vfs.Open(t, at, name, unix.O_CREAT|unix.O_RDWR|unix.O_NOFOLLOW, 0o600, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -62,15 +62,7 @@ func sysOpen(t *Task, name Str, flags int32, mode uint32) (int, error) {
 }
 
 func sysOpenat(t *Task, dir FD, name Str, flags int32, mode uint32) (int, error) {
-	return t.open(dir, name, int(flags)&knownOpen|largefile(int(flags)), mode, 0)
-}
-
-// largefile is O_LARGEFILE for the calls that imply it.
-func largefile(flags int) int {
-	if flags&unix.O_PATH != 0 {
-		return 0
-	}
-	return oLargefile
+	return t.open(dir, name, int(flags)&knownOpen, mode, 0)
 }
 
 func sysOpenat2(t *Task, dir FD, name Str, how Addr, size uint64) (int, error) {
@@ -101,7 +93,7 @@ func sysOpenat2(t *Task, dir FD, name Str, how Addr, size uint64) (int, error) {
 	case h.Flags&unix.O_PATH != 0 && h.Flags&^(unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC) != 0:
 		return 0, unix.EINVAL
 	}
-	return t.open(dir, name, int(h.Flags)|largefile(int(h.Flags)), uint32(h.Mode), h.Resolve)
+	return t.open(dir, name, int(h.Flags), uint32(h.Mode), h.Resolve)
 }
 
 func sysCloseRange(t *Task, first, last uint32, flags int32) error {

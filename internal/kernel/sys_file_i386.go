@@ -91,7 +91,11 @@ func sysFstatfs64(t *Task, fd FD, size uint32, out Ptr[abi.Statfs64x32]) error {
 // sysOpenat32: without O_LARGEFILE, files that are too large for a 32-bit
 // offset cannot be opened.
 func sysOpenat32(t *Task, dir FD, name Str, flags int32, mode uint32) (int, error) {
-	return t.open(dir, name, int(flags)&knownOpen, mode, 0)
+	f := int(flags) & knownOpen
+	if f&oLargefile == 0 {
+		f |= vfs.OSmallFile
+	}
+	return t.open(dir, name, f, mode, 0)
 }
 
 // sysFcntl64 has the locks of either size, by numbers of their own. Beside a

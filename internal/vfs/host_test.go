@@ -202,7 +202,7 @@ func (d *duel) step() {
 		a, _ := f.Stat(ctx)
 		hostOut, ourOut = hostLine(&st), ourLine(a)
 		fl, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		hostOut += fmt.Sprintf(" flags=%#x", fl&^0x8000)
+		hostOut += fmt.Sprintf(" flags=%#x", fl)
 		ourOut += fmt.Sprintf(" flags=%#x", f.Flags)
 		if len(d.fds) < 6 {
 			d.fds, d.mine = append(d.fds, fd), append(d.mine, f)

@@ -25,8 +25,10 @@ const (
 
 // Open is openat2(2): flags O_*, mode for a file that is made, resolve
 // RESOLVE_*. Unknown flags have been refused or dropped by the caller;
-// O_CLOEXEC is the descriptor table's business.
+// O_CLOEXEC is the descriptor table's business. Without OSmallFile, O_LARGEFILE
+// is implied.
 func Open(ctx Context, at At, name string, flags int, mode uint32, resolve uint64) (*File, error) {
+	flags = sized(flags)
 	if flags&unix.O_PATH != 0 {
 		flags &= pathFlags
 		p, err := Walk(ctx, at, name, walkFlags(flags), resolve) // to look at
@@ -74,6 +76,7 @@ func walkFlags(flags int) WalkFlags {
 // OpenPath opens what p leads to as Open would: for a magic link's target or
 // a place that is held already.
 func OpenPath(ctx Context, at At, p Path, flags int) (*File, error) {
+	flags = sized(flags)
 	if flags&unix.O_PATH != 0 {
 		return NewFile(p, p.Inode(), pathOnly{}, flags&pathFlags&^notStatus), nil
 	}
@@ -130,12 +133,25 @@ func accessOf(flags int) uint32 {
 	return want
 }
 
-// OLargefile is O_LARGEFILE as the kernel keeps it in a description's flags: F_GETFL shows it to 64-bit programs too, whose
-// open(2) implies it. Without it a file cannot be opened if it is larger than a 32-bit offset reaches, nor be made so.
 const (
+	// OLargefile is O_LARGEFILE as the kernel keeps it in a description's flags:
+	// F_GETFL shows it to 64-bit programs too, whose open(2) implies it. Without
+	// it a file cannot be opened if it is larger than a 32-bit offset reaches,
+	// nor be made so.
 	OLargefile = 0o100000
-	maxSmall   = math.MaxInt32
+	// OSmallFile is a 32-bit program's lack of it. No program can give it.
+	OSmallFile = 1 << 40
+
+	maxSmall = math.MaxInt32
 )
+
+// sized makes OLargefile of OSmallFile's absence.
+func sized(flags int) int {
+	if flags&(OSmallFile|unix.O_PATH) == 0 {
+		flags |= OLargefile
+	}
+	return flags &^ OSmallFile
+}
 
 // openPath opens what exists, with all checks.
 func openPath(ctx Context, at At, p Path, flags int) (*File, error) {
