@@ -262,7 +262,7 @@ func (f *File) Truncate(ctx Context, size int64) error {
 	if size < 0 {
 		return unix.EINVAL
 	}
-	if !f.CanWrite() || f.kind != unix.S_IFREG {
+	if !f.CanWrite() || f.kind != unix.S_IFREG || f.Flags&OLargefile == 0 && size > maxSmall {
 		return unix.EINVAL
 	}
 	return truncate(ctx, f.Path.Dentry, f.Inode, size)

@@ -96,6 +96,33 @@ func TestFileSizeLimit(t *testing.T) {
 	w.want(f.Allocate(w.ctx, 0, 0, 11), unix.EFBIG, "fallocate over the limit")
 }
 
+// TestSmallOffsets: what a 32-bit program may do without O_LARGEFILE.
+func TestSmallOffsets(t *testing.T) {
+	const most = 1<<31 - 1
+	w := newWorld(t)
+	small, large := w.open("/f", unix.O_RDWR|unix.O_CREAT|vfs.OSmallFile), w.open("/f", unix.O_RDWR)
+	defer small.Unref(w.ctx)
+	defer large.Unref(w.ctx)
+	n, err := small.Pwrite(w.ctx, make([]byte, 15), most-10)
+	if n != 10 || err != nil {
+		t.Errorf("write across the border: %d, %v", n, err)
+	}
+	_, err = small.Pwrite(w.ctx, make([]byte, 1), most)
+	w.want(err, unix.EFBIG, "write at the border")
+	w.want(small.Truncate(w.ctx, most+1), unix.EINVAL, "ftruncate beyond it")
+	w.open("/f", unix.O_RDWR|vfs.OSmallFile).Unref(w.ctx)
+	w.want(large.Truncate(w.ctx, most+1), nil, "with O_LARGEFILE")
+	_, err = vfs.Open(w.ctx, w.at, "/f", unix.O_RDWR|unix.O_TRUNC|vfs.OSmallFile, 0, 0)
+	w.want(err, unix.EOVERFLOW, "open what is larger")
+	if a, err := large.Inode.Attr(w.ctx); err != nil || a.Size != most+1 {
+		t.Errorf("then its size is %d, %v", a.Size, err)
+	}
+	if n, err := small.Pread(w.ctx, make([]byte, 1), most); n != 1 || err != nil {
+		t.Errorf("read beyond the border: %d, %v", n, err)
+	}
+	w.want(small.Truncate(w.ctx, 0), nil, "ftruncate")
+}
+
 func TestReadDirCookies(t *testing.T) {
 	w := newWorld(t)
 	w.mkdir("/d")
