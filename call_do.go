@@ -63,3 +63,11 @@ func (c *Call) CodeFile() (name string) {
 	c.c.Locked(func(*kernel.Task) error { name = c.c.CodeFile(); return nil })
 	return name
 }
+
+// StepClock sets the machine's time of day as [Machine.StepClock] does, for a handler. ErrHostClock also for a native program.
+func (c *Call) StepClock(d time.Duration) error {
+	if c.Native() {
+		return ErrHostClock
+	}
+	return c.c.StepClock(d)
+}

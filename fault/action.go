@@ -75,6 +75,7 @@ const (
 	shorten
 	tear
 	limitSpace
+	jumpClock
 	custom
 )
 
@@ -85,7 +86,7 @@ var kindNames = [...]struct {
 }{
 	nothing: {"nothing", false}, setErrno: {"error", true}, setResult: {"retval", true}, replaceCall: {"syscall", false}, raise: {"signal", false},
 	delayEnter: {"delay_enter", false}, delayExit: {"delay_exit", false}, pokeEnter: {"poke_enter", false}, pokeExit: {"poke_exit", false},
-	shorten: {"short", true}, tear: {"torn", true}, limitSpace: {"space", true}, custom: {"func", false},
+	shorten: {"short", true}, tear: {"torn", true}, limitSpace: {"space", true}, jumpClock: {"clock", false}, custom: {"func", false},
 }
 
 func (a Action) name() string { return kindNames[a.kind].name }
@@ -128,6 +129,11 @@ func Torn(from, to Size) Action { return Action{kind: tear, from: from, size: to
 // Space has the device be full, ENOSPC, when the rule's calls have written that many bytes. The write that comes to the
 // end is short. Of calls that write nothing all fail from then on.
 func Space(n int64) Action { return Action{kind: limitSpace, size: Bytes(n)} }
+
+// Clock has the machine's time of day jump, forward or back, just before the call is made: for all programs, and for all that
+// they can tell it by. The monotonic clocks go on as they were. It takes a machine whose clock can be set: see
+// [Injector.Options].
+func Clock(d time.Duration) Action { return Action{kind: jumpClock, wait: d} }
 
 // Func is any other fault: f serves the call in place of next, or with it.
 func Func(f func(c *sysemu.Call, next sysemu.Handler) (uint64, error)) Action {
@@ -180,6 +186,11 @@ func (a Action) String() string {
 		return s + "=" + a.call.Name
 	case raise:
 		return s + "=" + abi.SignalName(int(a.value))
+	case jumpClock:
+		if a.wait >= 0 {
+			return s + "=+" + a.wait.String()
+		}
+		return s + "=" + a.wait.String()
 	case delayEnter, delayExit:
 		return s + "=" + a.wait.String()
 	case pokeEnter, pokeExit:

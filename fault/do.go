@@ -55,6 +55,13 @@ func (a Action) plan(s *shot) (step, bool) {
 		return a.planTorn(s)
 	case limitSpace:
 		return a.planSpace(s)
+	case jumpClock:
+		return func(s *shot, rest sysemu.Handler) (uint64, error) {
+			if s.c.StepClock(a.wait) == nil {
+				s.note(a)
+			}
+			return rest.ServeCall(s.c)
+		}, true
 	case custom:
 		return func(s *shot, rest sysemu.Handler) (uint64, error) { return a.do(s.c, rest) }, true
 	}

@@ -46,7 +46,7 @@ func inside(t *testing.T, rules []*fault.Rule, dir string, args ...string) (outc
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := sysemu.New(sysemu.WithCPUs(1), sysemu.WithMiddleware(in.Middleware), sysemu.WithLog(func(s string) { t.Error(s) }))
+	m, err := sysemu.New(append(in.Options(), sysemu.WithCPUs(1), sysemu.WithLog(func(s string) { t.Error(s) }))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +190,8 @@ func TestRules(t *testing.T) {
 			outcome{"one\n", "/bin/sh: 1: echo: echo: I/O error\n", "exit status 1"}, "write error=EIO"},
 		{"order of rules", []string{"write:fd=1:delay=1ms", "write:fd=1:error=EIO:when=1", "write:fd=1:error=ENOSPC:when=1"}, sh("printf a; printf b; printf c"),
 			outcome{"c", "/bin/sh: 1: printf: printf: I/O error\n/bin/sh: 1: printf: printf: I/O error\n", "exit status 0"}, "write delay_enter=1ms, write error=EIO, write delay_enter=1ms, write error=ENOSPC, write delay_enter=1ms"},
+		{"clock", []string{"openat:path=b.txt:clock=+48h"}, sh("a=$(date +%s); cat b.txt; b=$(date +%s); test $((b-a)) -ge 172800 && echo later"),
+			outcome{"0123456789later\n", "", "exit status 0"}, "openat clock=+48h0m0s"},
 		{"short read", []string{"read:path=b.txt:short=4"}, []string{"/bin/dd", "if=b.txt", "status=none", "bs=8", "count=1"},
 			outcome{"0123", "", "exit status 0"}, "read short=4"},
 		{"part of a write", []string{"write:fd=1:short=50%:when=1"}, []string{"/bin/dd", "if=b.txt", "bs=10"},

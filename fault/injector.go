@@ -88,6 +88,23 @@ func (in *Injector) Middleware(next sysemu.Handler) sysemu.Handler {
 	})
 }
 
+// Options are what a machine needs for the faults: the middleware, and for jumps of its clock one that can be set, as the
+// host's but for that. A later option for the clock takes its place.
+func (in *Injector) Options() []sysemu.Option {
+	opts := []sysemu.Option{sysemu.WithMiddleware(in.Middleware)}
+	if in.JumpsClock() {
+		opts = append(opts, sysemu.WithClock(sysemu.OffsetClock(0)))
+	}
+	return opts
+}
+
+// JumpsClock reports whether there is a rule that has the machine's clock jump.
+func (in *Injector) JumpsClock() bool {
+	return slices.ContainsFunc(in.rules, func(r *compiled) bool {
+		return slices.ContainsFunc(r.do, func(a Action) bool { return a.kind == jumpClock })
+	})
+}
+
 func (in *Injector) meets(arch abi.Arch, nr int) bool {
 	a := 0
 	if arch == abi.I386 {
@@ -246,7 +263,7 @@ func (in *Injector) apply(s *shot, actions []Action, rest sysemu.Handler) (uint6
 	for _, a := range actions {
 		if st, ok := a.plan(s); ok {
 			steps = append(steps, st)
-			if a.kind != limitSpace { // which is seen when the call has been made
+			if a.kind != limitSpace && a.kind != jumpClock { // which is seen when it is done
 				s.note(a)
 			}
 		}

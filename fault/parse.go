@@ -59,7 +59,7 @@ func (i item) cut(sep string) (before, after item, ok bool) {
 //
 // SET are system calls as strace's -e trace= takes them, and what strace has for -e inject= and -e fault= are items:
 // error=, retval=, signal=, syscall=, delay_enter=, delay_exit=, poke_enter=, poke_exit= and when=. Further conditions are
-// path=, fd=, arg.NAME=, arg1= to arg6=, pid=, tid=, comm=, code=, per=, prob= and seed=; further actions short=, torn= and space=. A
+// path=, fd=, arg.NAME=, arg1= to arg6=, pid=, tid=, comm=, code=, per=, prob= and seed=; further actions short=, torn=, space= and clock=. A
 // value in double quotes may have colons in it. docs/faults.md tells of each.
 //
 // Without an action the call fails with ENOSYS, except after inject=. The error is an [*Error].
@@ -227,6 +227,7 @@ func init() {
 		"delay_exit":  action(func(v item) (Action, *Error) { d, err := delay(v); return DelayExit(d), err }),
 		"poke_enter":  action(func(v item) (Action, *Error) { p, err := parsePokes(v); return Action{kind: pokeEnter, pokes: p}, err }),
 		"poke_exit":   action(func(v item) (Action, *Error) { p, err := parsePokes(v); return Action{kind: pokeExit, pokes: p}, err }),
+		"clock":       action(parseClock),
 		"short":       action(func(v item) (Action, *Error) { s, err := size(v); return Short(s), err }),
 		"torn":        action(parseTorn),
 		"space": action(func(v item) (Action, *Error) {
@@ -433,6 +434,15 @@ func delay(v item) (time.Duration, *Error) {
 		return 0, v.fail("%q is not a time: microseconds, or with a unit such as 20ms", v.s)
 	}
 	return d, nil
+}
+
+// parseClock reads a time to jump by, such as +1h or -30s.
+func parseClock(v item) (Action, *Error) {
+	d, err := time.ParseDuration(v.s)
+	if err != nil || d == 0 {
+		return Action{}, v.fail("%q is not a time to jump by, such as +1h or -30s", v.s)
+	}
+	return Clock(d), nil
 }
 
 // parsePokes reads @argN=HEX,@argM=HEX...

@@ -29,6 +29,8 @@ func TestParse(t *testing.T) {
 		"write:arg.count>=4K:short=50%": {Calls: "write", Args: []Arg{{"count", ">=", "4K"}}, Do: []Action{Short(Part(.5))}},
 		"write:torn=512":                {Calls: "write", Do: []Action{Torn(Bytes(0), Bytes(512))}},
 		"write:torn=1K..75%":            {Calls: "write", Do: []Action{Torn(Bytes(1024), Part(.75))}},
+		"write:clock=-90m:when=2":       {Calls: "write", Do: []Action{Clock(-90 * time.Minute)}, When: Once(2)},
+		"write:clock=+36h":              {Calls: "write", Do: []Action{Clock(36 * time.Hour)}},
 		"write:space=1M":                {Calls: "write", Do: []Action{Space(1 << 20)}},
 		"read:arg3<0x20":                {Calls: "read", Args: []Arg{{"arg3", "<", "0x20"}}},
 		"kill:arg.sig=SIGTERM":          {Calls: "kill", Args: []Arg{{"sig", "=", "SIGTERM"}}},
@@ -103,6 +105,8 @@ func TestParseErrors(t *testing.T) {
 		"read:short=^much|number of bytes",
 		"write:torn=9..^5|ends before it begins",
 		"write:torn=1:short=^1|exclude each other",
+		"write:clock=^0s|not a time",
+		"write:clock=^5|not a time",
 		"write:space=^1Q|number of bytes",
 	} {
 		i := strings.LastIndex(c, "|")

@@ -17,8 +17,8 @@ type faultFlags struct {
 	faults *fault.Injector
 }
 
-// faultOptions are the machine's options for the rules given.
-func (f *faultFlags) faultOptions() ([]sysemu.Option, error) {
+// faultOptions are the machine's options for the rules given; hasClock: its clock is chosen already.
+func (f *faultFlags) faultOptions(hasClock bool) ([]sysemu.Option, error) {
 	if len(f.Fault) == 0 {
 		return nil, nil
 	}
@@ -34,7 +34,10 @@ func (f *faultFlags) faultOptions() ([]sysemu.Option, error) {
 	if f.faults, err = fault.New(rules...); err != nil {
 		return nil, err
 	}
-	return []sysemu.Option{sysemu.WithMiddleware(f.faults.Middleware)}, nil
+	if hasClock {
+		return []sysemu.Option{sysemu.WithMiddleware(f.faults.Middleware)}, nil
+	}
+	return f.faults.Options(), nil
 }
 
 // reportFaults lists what has happened.

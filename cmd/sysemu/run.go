@@ -229,7 +229,7 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 	if err != nil {
 		return err
 	}
-	faults, err := r.faultOptions()
+	faults, err := r.faultOptions(r.Clock != nil)
 	if err != nil {
 		return err
 	}

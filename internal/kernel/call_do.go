@@ -52,3 +52,6 @@ func (c *Call) CodeFile() string {
 		return v.Name
 	}
 }
+
+// StepClock is the kernel's StepClock, for a handler.
+func (c *Call) StepClock(d time.Duration) error { return c.Task.k.StepClock(int64(d)) }
