@@ -56,7 +56,8 @@ func TestSweep(t *testing.T) {
 	}{
 		{"right", "open,openat,write,fsync,pread64,close", []string{"openat EMFILE: reported", "write ENOSPC: reported", "fsync EIO: reported",
 			"pread64 EIO: reported", "write ENOSPC: reported", "close EIO: reported"}, false},
-		{"ignores", "open,openat,write,fsync,close", []string{"openat EMFILE: silent", "write ENOSPC: silent", "write ENOSPC: silent",
+		{"ignores", "open,openat,write,fsync,close", []string{"openat EMFILE: silent", "write ENOSPC: silent",
+			"write ENOSPC: silent",
 			"fsync EIO: tolerated", "close EIO: tolerated"}, true},
 		{"careless", "write,fsync,pread64", []string{"fsync EIO: hang", "write ENOSPC: wordless", "pread64 EIO: warned"}, true},
 		{"xcrashes", "open,openat,clone,wait4", []string{"openat EMFILE: crash", "openat EMFILE: crash", "clone EAGAIN: tolerated", "wait4 EINTR: tolerated"}, true},

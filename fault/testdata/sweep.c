@@ -54,7 +54,7 @@ static int ignores(void)
 	char b[64];
 	ssize_t n = pread(fd, b, sizeof b, 0);
 	close(fd);
-	write(1, b, n);
+	write(1, "written\n", 8);
 	return 0;
 }
 
