@@ -45,6 +45,15 @@ func machine(t testing.TB, mw sysemu.Middleware, opts ...sysemu.Option) *sysemu.
 	return m
 }
 
+// python is the interpreter itself where it is known, and not what chooses one.
+func python() string {
+	const name = "/usr/bin/python3"
+	if _, err := os.Stat(name); err == nil {
+		return name
+	}
+	return "python3"
+}
+
 // run runs a program for a minute at most.
 func run(t testing.TB, m *sysemu.Machine, args ...string) (string, *sysemu.ProcessState) {
 	t.Helper()
@@ -104,7 +113,7 @@ deny  ENETDOWN socket arg.family=AF_INET6
 deny  EBUSY sethostname user=0
 deny  unlink,unlinkat path=/w/sub/**
 `, policy.WithLog(told.add), policy.WithAsk(ask)), sysemu.WithTmpfs("/w"), sysemu.WithUser(0, 0))
-	out, state := run(t, m, "python3", "-c", `
+	out, state := run(t, m, python(), "-I", "-S", "-c", `
 import os, socket, errno
 open('/w/told', 'w').write('x'); os.mkdir('/w/sub', 0o700); open('/w/sub/f', 'w').close()
 def t(what, f, *args):
@@ -260,7 +269,7 @@ int main() {
 	pthread_t t;
 	int got = 0, denied = 0;
 	pthread_create(&t, 0, swap, 0);
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1500; i++) {
 		char b[10] = "";
 		const char *names[] = {name, "/w/s", "/w/d/f"};
 		int f = open(names[i % 3], O_RDONLY);
@@ -312,7 +321,7 @@ deny ECONNABORTED connect
 deny EADDRNOTAVAIL bind addr=*:5000
 deny ENOBUFS sendto,sendmsg,sendmmsg addr=127.0.0.0/8:6000
 `), sysemu.WithTmpfs("/w"))
-	out, _ := run(t, m, "python3", "-c", `
+	out, _ := run(t, m, python(), "-I", "-S", "-c", `
 import socket, errno, os
 def t(what, f, *args):
     try:
@@ -369,7 +378,7 @@ func TestLearn(t *testing.T) {
 			[]string{"out"}, []string{"out", "/w/other"},
 		},
 		"python": {
-			[]string{"python3", "-c", `
+			[]string{python(), "-I", "-S", "-c", `
 import sys, socket, json, tempfile
 s = socket.socket(); s.bind(('127.0.0.1', 7001)); s.listen()
 s2 = socket.socket(); s2.bind(('127.0.0.1', 7002)); s2.listen()

@@ -97,3 +97,21 @@ func (f *policyFlags) writeLearnt(program []string) error {
 	}
 	return nil
 }
+
+// notNative is a flag that was given and holds for programs in a machine only: nobody should believe that it is in force
+// otherwise.
+func (r *runCmd) notNative() string {
+	for _, f := range []struct {
+		flag  string
+		given bool
+	}{
+		{"--policy", r.Policy != ""}, {"--deny", len(r.Deny) > 0}, {"--allow", len(r.Allow) > 0}, {"--learn", r.Learn != ""},
+		{"--cpu-time", r.CPUTime != 0}, {"--wall-time", r.WallTime != 0}, {"--file-size", r.FileSize != 0}, {"--disk", r.Disk != 0},
+		{"--open-files", r.OpenFiles != 0}, {"--result", r.Result != ""},
+	} {
+		if f.given {
+			return f.flag
+		}
+	}
+	return ""
+}

@@ -65,6 +65,8 @@ func (c *traceCmd) Run(std streams) error {
 	switch {
 	case c.PID != 0 && (c.Native || len(c.Program) > 0):
 		return usageError{errors.New("-p takes no program, and not --native")}
+	case (c.Native || c.PID != 0) && c.notNative() != "":
+		return usageError{fmt.Errorf("%s is for programs in a machine", c.notNative())}
 	case c.PID < 0:
 		return usageError{errors.New("-p takes the number of a process")}
 	case c.Times > 3:
