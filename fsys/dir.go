@@ -26,8 +26,7 @@ func OpenDir(dir string) (*Dir, error) {
 	return &Dir{r}, nil
 }
 
-// Close closes the directory; files that are open stay so. A machine that
-// mounts a Dir does so when it is done with it.
+// Close closes the directory; files that are open stay so.
 func (d *Dir) Close() error { return d.root.Close() }
 
 // Open implements fs.FS.

@@ -147,10 +147,10 @@ type (
 	QuickFS interface {
 		Quick() bool
 	}
-	// CloseFS is told that the machine is done with it: its mount is gone.
-	// What it waits for it should give up then.
-	CloseFS interface {
-		Close() error
+	// UnmountedFS is told that a machine is done with it. What it still waits
+	// for then, nobody waits for any more.
+	UnmountedFS interface {
+		Unmounted()
 	}
 )
 

@@ -109,7 +109,7 @@ func (f *FS) Unmounted() {
 	}
 	temps := f.temps
 	f.temps = nil
-	c, ok := f.fsys.(fsys.CloseFS)
+	c, ok := f.fsys.(fsys.UnmountedFS)
 	if len(temps) == 0 && !ok {
 		return
 	}
@@ -120,7 +120,7 @@ func (f *FS) Unmounted() {
 			h.file.Close()
 		}
 		if ok {
-			c.Close()
+			c.Unmounted()
 		}
 	}
 	if f.quick {
