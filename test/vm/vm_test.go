@@ -23,7 +23,7 @@ var suites = []struct{ name, pkg, run string }{
 	{"hostcan", "internal/hostcan", "."},
 	{"loader", "internal/loader", "Self32"},
 	{"sigframe", "internal/sigframe", "Build32"}, // what a return restores of null selectors has changed since that kernel
-	{"machine", "internal/machine", "Int80|Debug|32"},
+	{"machine", "internal/machine", "Int80|Debug|32|TSC"},
 	{"ptrace", "ptrace", "Series|HardwareBreakpoint|SyscallStops"},
 	{"guest", "test/guest", "TestI386"},
 	{"real", "test/real", "TestI386"},
