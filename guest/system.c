@@ -415,6 +415,13 @@ TEST(shared_memory)
 	R(shmctl(-1, IPC_STAT, &ds));
 }
 
+// waited_for waits until somebody waits for a semaphore: for it to grow, or to be zero.
+static void waited_for(int id, int n, int count)
+{
+	while (semctl(id, n, count) == 0)
+		millis(1);
+}
+
 TEST(semaphores)
 {
 	int id = OK(semget(IPC_PRIVATE, 3, IPC_CREAT | 0600));
@@ -432,17 +439,17 @@ TEST(semaphores)
 		struct sembuf d[2] = {{0, -1, 0}, {1, -1, SEM_UNDO}};
 		R(semop(id, d, 2)); // both or none
 	});
-	millis(50);
+	waited_for(id, 0, GETNCNT);
 	R(semctl(id, 0, GETNCNT));
 	semop(id, &(struct sembuf){0, 1, 0}, 1);
-	millis(20);
+	waited_for(id, 1, GETNCNT);
 	R(semctl(id, 0, GETVAL)); // the other is not there yet
 	semop(id, &(struct sembuf){1, 1, 0}, 1);
 	reap("c", c);
 	R(semctl(id, 1, GETVAL)); // undone at exit
 	T(semctl(id, 0, GETPID) == c);
 	c = CHILD(R(semop(id, &(struct sembuf){1, 0, 0}, 1)));
-	millis(30);
+	waited_for(id, 1, GETZCNT);
 	R(semctl(id, 1, GETZCNT));
 	semop(id, &(struct sembuf){1, -1, 0}, 1);
 	reap("zero", c);
@@ -450,7 +457,7 @@ TEST(semaphores)
 	R(semop(id, &(struct sembuf){7, 1, 0}, 1));
 	R(semctl(id, 0, SETVAL, 40000));
 	c = CHILD(R(semop(id, &(struct sembuf){1, -1, 0}, 1)));
-	millis(30);
+	waited_for(id, 1, GETNCNT);
 	R(semctl(id, 0, IPC_RMID));
 	reap("removed", c);
 	R(semop(id, ops, 1));

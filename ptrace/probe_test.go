@@ -223,7 +223,7 @@ func (p *probeFile) put(t *testing.T, tee *Tracee, label string) {
 	r.Rdi, r.Rbx, r.Rcx, r.Rsi, r.Rdx, r.R10, r.R8, r.R9, r.Rbp = 99, 99, 0xc0, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77
 	r.R11, r.R12, r.R13, r.R14, r.R15 = 0xb1, 0, 0, 0, 0
 	if p.bits == 32 {
-		r.Rbx, r.Rcx, r.Rdx, r.Rsi, r.Rdi, r.Rbp = 99, 0x22, 0x33, 0x44, 0x55, 0x66
+		r.Rbx, r.Rcx, r.Rdx, r.Rsi, r.Rdi, r.Rbp = 99, 0x22222222, 0x33, 0x44, 0x55, 0x66
 	}
 	if err := tee.SetRegs(&r); err != nil {
 		t.Fatal(err)

@@ -464,7 +464,7 @@ static void at(struct tracee *t, char *label)
 	r.rdi = 99, r.rbx = 99, r.rcx = 0xc0, r.rsi = 0x22, r.rdx = 0x33, r.r10 = 0x44, r.r8 = 0x55, r.r9 = 0x66, r.rbp = 0x77,
 	r.r11 = 0xb1, r.r12 = 0, r.r13 = 0, r.r14 = 0, r.r15 = 0;
 #else
-	r.ebx = 99, r.ecx = 0x22, r.edx = 0x33, r.esi = 0x44, r.edi = 0x55, r.ebp = 0x66;
+	r.ebx = 99, r.ecx = 0x22222222 /* no process's number */, r.edx = 0x33, r.esi = 0x44, r.edi = 0x55, r.ebp = 0x66;
 #endif
 	set(t, &r);
 }
