@@ -108,6 +108,7 @@ func (r *runCmd) notNative() string {
 		{"--policy", r.Policy != ""}, {"--deny", len(r.Deny) > 0}, {"--allow", len(r.Allow) > 0}, {"--learn", r.Learn != ""},
 		{"--cpu-time", r.CPUTime != 0}, {"--wall-time", r.WallTime != 0}, {"--file-size", r.FileSize != 0}, {"--disk", r.Disk != 0},
 		{"--open-files", r.OpenFiles != 0}, {"--result", r.Result != ""},
+		{"--image", r.Image != ""}, {"--mount", len(r.Mount) > 0}, {r.noChanges(), r.noChanges() != ""},
 	} {
 		if f.given {
 			return f.flag

@@ -22,7 +22,7 @@ type runCmd struct {
 	Root        string        `placeholder:"DIR" type:"path" help:"Directory of the host to be the machine's /, below a layer in memory (default: the host's own /)."`
 	Bind        []bind        `placeholder:"SRC:DST[:ro]" sep:"none" help:"Show a file or directory of the host at DST. Writes reach the host, unless ro."`
 	Tmpfs       []string      `placeholder:"DST" sep:"none" help:"Mount an empty file system in memory at DST."`
-	Cwd         string        `placeholder:"DIR" help:"Directory to start in (default: the current one, or / with --root)."`
+	Cwd         string        `placeholder:"DIR" help:"Directory to start in (default: the current one, or / with --root or --image)."`
 	Env         []string      `placeholder:"K=V" sep:"none" help:"Add to the environment, which is otherwise that of sysemu."`
 	Hostname    string        `placeholder:"NAME" help:"What the machine is called."`
 	User        *user         `placeholder:"UID[:GID]" help:"Run as that user and group (default: the current ones)."`
@@ -36,6 +36,7 @@ type runCmd struct {
 	Unsupported bool `help:"At the end, list the system calls that the kernel does not have and that were made, with counts."`
 
 	timeFlags
+	fileFlags   `embed:""`
 	policyFlags `embed:""`
 	faultFlags  `embed:""`
 
@@ -107,6 +108,9 @@ func (s *size) UnmarshalText(text []byte) error {
 // options makes the machine's options of the flags.
 func (r *runCmd) options() ([]sysemu.Option, error) {
 	var opts []sysemu.Option
+	if r.Root != "" && r.Image != "" {
+		return nil, usageError{errors.New("--root and --image exclude each other")}
+	}
 	if r.Root != "" {
 		if err := isDirectory(r.Root); err != nil {
 			return nil, usageError{fmt.Errorf("--root: %w", err)}
@@ -160,7 +164,9 @@ func (r *runCmd) options() ([]sysemu.Option, error) {
 	if r.User != nil {
 		opts = append(opts, sysemu.WithUser(r.User.uid, r.User.gid))
 	}
-	return append(opts, r.timeFlags.options()...), nil
+	opts = append(opts, r.timeFlags.options()...)
+	archives, err := r.openArchives(r.User != nil)
+	return append(opts, archives...), err
 }
 
 func isDirectory(dir string) error {
@@ -188,6 +194,9 @@ func (r *runCmd) directory() (string, error) {
 	if r.Cwd != "" || r.Root != "" {
 		return r.Cwd, nil
 	}
+	if r.Image != "" {
+		return r.config.WorkingDir, nil
+	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("the current directory: %w", err)
@@ -195,10 +204,16 @@ func (r *runCmd) directory() (string, error) {
 	return dir, nil
 }
 
+// environ is the program's environment.
+func (r *runCmd) environ() []string { return slices.Concat(os.Environ(), r.config.Env, r.Env) }
+
 // program is what to run. The parser hands on all that follows the flags it knows.
 func (r *runCmd) program() ([]string, error) {
 	p := r.Program
 	if len(p) == 0 {
+		if p = slices.Concat(r.config.Entrypoint, r.config.Cmd); len(p) > 0 {
+			return p, nil
+		}
 		return nil, usageError{errors.New("no program to run")}
 	}
 	if p[0] == "--" {
@@ -221,6 +236,7 @@ func (r *runCmd) Run(std streams) error { return dieIfInterrupted(r.run(std)) }
 
 // run runs the program in a machine that has more options than the flags say.
 func (r *runCmd) run(std streams, more ...sysemu.Option) error {
+	defer r.closeArchives() // the machine is closed before that
 	opts, err := r.options()
 	if err != nil {
 		return err
@@ -248,6 +264,10 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 	if err != nil {
 		return err
 	}
+	if err := r.makeOutputs(); err != nil {
+		return err
+	}
+	defer r.closeOutputs()
 	// A reader of our output that has gone is told to the program, which has the last word on it.
 	signal.Ignore(unix.SIGPIPE)
 	signals := make(chan os.Signal, 16)
@@ -271,7 +291,7 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 		defer cancel()
 	}
 	cmd := m.CommandContext(ctx, program[0], program[1:]...)
-	cmd.Env = append(os.Environ(), r.Env...)
+	cmd.Env = r.environ()
 	cmd.Dir = dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.in, std.out, std.err
 	cmd.Tty = true
@@ -299,7 +319,7 @@ func (r *runCmd) run(std streams, more ...sysemu.Option) error {
 		listUnsupported(std, m.Unsupported())
 	}
 	if state := cmd.ProcessState; state != nil {
-		if err := errors.Join(r.report(std, program[0], cmd.Result()), r.writeLearnt(program)); err != nil {
+		if err := errors.Join(r.report(std, program[0], cmd.Result()), r.writeLearnt(program), r.writeChanges(std, m)); err != nil {
 			return err
 		}
 		if state.Sys().Signal() == unix.SIGINT && std.terminal() {

@@ -42,9 +42,13 @@ func (c *sweepCmd) Run(std streams) error {
 	if len(c.Fault) > 0 || c.FaultReport {
 		return usageError{errors.New("--fault is not for sweep, whose faults are its own")}
 	}
+	if f := c.noChanges(); f != "" {
+		return usageError{fmt.Errorf("%s is not for sweep, which runs programs many times", f)}
+	}
 	if c.Max < 1 || c.Parallel < 0 {
 		return usageError{errors.New("--max and -j take numbers above 0")}
 	}
+	defer c.closeArchives()
 	opts, err := c.options()
 	if err != nil {
 		return err
@@ -62,7 +66,7 @@ func (c *sweepCmd) Run(std streams) error {
 		return err
 	}
 	cfg := fault.Config{
-		Args: program, Env: append(os.Environ(), c.Env...), Dir: dir, Options: append(opts, sysemu.WithLimits(limits)),
+		Args: program, Env: c.environ(), Dir: dir, Options: append(opts, sysemu.WithLimits(limits)),
 		Calls: c.Calls, Loader: c.Loader, Max: c.Max, Time: c.Time, Parallel: c.Parallel,
 	}
 	for _, name := range c.Errno {

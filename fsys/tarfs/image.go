@@ -228,7 +228,11 @@ func (o *opener) image(tree fs.FS) (*Config, error) {
 		Config string
 		Layers []string
 	}
-	if err := readJSON(tree, "manifest.json", "", &list); err != nil {
+	err := readJSON(tree, "manifest.json", "", &list)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("no image: there is neither index.json nor manifest.json in it")
+	}
+	if err != nil {
 		return nil, err
 	}
 	if len(list) == 0 {

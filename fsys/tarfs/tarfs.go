@@ -103,6 +103,9 @@ func (f *FS) add(r *io.SectionReader) error {
 		if err == io.EOF {
 			return nil
 		}
+		if err != nil && last == "" {
+			return fmt.Errorf("no tar archive, or a broken one (layer %d): %w", f.layer, err)
+		}
 		if err != nil {
 			return &EntryError{f.layer, last, fmt.Errorf("what follows it cannot be read: %w", err)}
 		}
