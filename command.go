@@ -38,6 +38,10 @@ type Cmd struct {
 	Stdout io.Writer
 	Stderr io.Writer
 
+	// ExtraFiles are further open files: entry i is descriptor 3+i inside. Where
+	// an entry is nil, the descriptor is not open.
+	ExtraFiles []*os.File
+
 	// Tty gives the program a terminal of the machine's own in place of those
 	// streams that are the terminal of this process; it is also the program's
 	// controlling terminal. See terminal.go for what that means to this
@@ -49,12 +53,25 @@ type Cmd struct {
 	// Limits bound the run. What is 0 is as WithLimits has it.
 	Limits Limits
 
+	// Cancel is called, unless nil, when the context that CommandContext was given
+	// ends before the program does; CommandContext sets it to kill the program. If
+	// Cancel returns nil, Wait's error is, or wraps, that of the context, unless
+	// the program exited in time; os.ErrProcessDone changes nothing; any other
+	// error is Wait's, where the program has not failed itself.
+	Cancel func() error
+	// WaitDelay, unless 0, is how long after the end of the context the program
+	// may go on, in real time, before it is killed whatever Cancel has done.
+	// Programs left behind that hold a pipe open have no part in it: Wait does
+	// not wait for those.
+	WaitDelay time.Duration
+
 	// Process is set by Start, ProcessState by Wait.
 	Process      *Process
 	ProcessState *ProcessState
 
 	m      *Machine
 	ctx    context.Context
+	ours   []io.Closer  // ends of StdinPipe, StdoutPipe and StderrPipe
 	pipes  []*iofs.File // whose other end a goroutine of ours has
 	given  []*iofs.File // the caller's files
 	close  []io.Closer  // our ends that the program has now
@@ -65,7 +82,7 @@ type Cmd struct {
 	copied error         // the first error of copying
 	waited bool          // Wait was called
 	watch  chan struct{} // closed when nobody looks at ctx any more
-	killed bool          // because ctx ended; valid when watch is closed
+	cause  error         // what the end of ctx has led to; valid when watch is closed
 }
 
 // Command returns a Cmd for name with args.
@@ -73,10 +90,15 @@ func (m *Machine) Command(name string, args ...string) *Cmd {
 	return &Cmd{Path: name, Args: append([]string{name}, args...), m: m}
 }
 
-// CommandContext is Command whose program is killed when ctx ends first.
+// CommandContext is Command whose program is killed when ctx, which must not be
+// nil, ends first: see Cancel and WaitDelay of [Cmd].
 func (m *Machine) CommandContext(ctx context.Context, name string, args ...string) *Cmd {
+	if ctx == nil {
+		panic("sysemu: nil Context")
+	}
 	c := m.Command(name, args...)
 	c.ctx = ctx
+	c.Cancel = func() error { return c.Process.Kill() }
 	return c
 }
 
@@ -160,9 +182,15 @@ type ExitError struct {
 	*ProcessState
 	// Stderr has the end of standard error if Output collected it.
 	Stderr []byte
+
+	cause error
 }
 
 func (e *ExitError) Error() string { return e.ProcessState.String() }
+
+// Unwrap gives the error of the context that ended before the program, or of
+// Cancel; nil if there is none.
+func (e *ExitError) Unwrap() error { return e.cause }
 
 // Error says that a program could not be started. Unwrap gives the errno of
 // execve(2).
@@ -180,6 +208,14 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 func (c *Cmd) Start() error {
 	if c.Process != nil {
 		return errors.New("sysemu: already started")
+	}
+	defer func() {
+		if c.Process == nil {
+			c.closeOurs()
+		}
+	}()
+	if c.Cancel != nil && c.ctx == nil {
+		return errors.New("sysemu: command with a non-nil Cancel was not created with CommandContext")
 	}
 	if c.ctx != nil && c.ctx.Err() != nil {
 		return c.ctx.Err()
@@ -234,21 +270,21 @@ func (c *Cmd) Start() error {
 		cl.Close()
 	}
 	c.close = nil
+	// Who reads what programs write to one of these sees its end when the last
+	// of them has closed it.
+	c.m.k.Lock()
+	for _, f := range c.given {
+		f.Leave()
+	}
+	c.m.k.Unlock()
+	c.given = nil
 	c.Process = &Process{Pid: prog.PID(), prog: prog}
 	if c.tty != nil {
 		c.tty.start(prog)
 	}
 	c.run.started()
 	if c.ctx != nil {
-		c.watch = make(chan struct{})
-		go func() {
-			defer close(c.watch)
-			select {
-			case <-c.ctx.Done():
-				c.killed = prog.Signal(int(unix.SIGKILL)) == nil
-			case <-prog.Done():
-			}
-		}()
+		c.watchContext()
 	}
 	return nil
 }
@@ -297,11 +333,7 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		c.tty = findTerminal(c.Stdin, c.Stdout, c.Stderr)
 	}
 	open := map[*os.File]*vfs.File{}
-	add := func(f *os.File, pipe bool) error {
-		if c.tty.is(f) {
-			files = append(files, nil)
-			return nil
-		}
+	share := func(f *os.File, pipe, output bool) error {
 		if g := open[f]; g != nil {
 			c.m.k.Lock()
 			files = append(files, g.Ref())
@@ -312,7 +344,9 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		if err != nil {
 			return err
 		}
-		h.Meter = c.run.job.WriteOutput
+		if output {
+			h.Meter = c.run.job.WriteOutput
+		}
 		if pipe {
 			c.pipes = append(c.pipes, h)
 		} else {
@@ -325,6 +359,13 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 		open[f] = g
 		files = append(files, g)
 		return nil
+	}
+	add := func(f *os.File, pipe bool) error {
+		if c.tty.is(f) {
+			files = append(files, nil)
+			return nil
+		}
+		return share(f, pipe, true)
 	}
 	null := func(flag int) error {
 		f, err := os.OpenFile(os.DevNull, flag, 0)
@@ -390,6 +431,16 @@ func (c *Cmd) streams() ([]*vfs.File, error) {
 			err = out(c.Stderr)
 		}
 	}
+	for _, f := range c.ExtraFiles {
+		if err != nil {
+			break
+		}
+		if f == nil {
+			files = append(files, nil)
+		} else {
+			err = share(f, false, false)
+		}
+	}
 	return files, err
 }
 
@@ -444,21 +495,17 @@ func (c *Cmd) Wait() error {
 	for _, f := range c.pipes {
 		f.Close()
 	}
-	c.m.k.Lock()
-	for _, f := range c.given {
-		f.Leave()
-	}
-	c.m.k.Unlock()
-	c.pipes, c.given = nil, nil
+	c.pipes = nil
 	c.copies.Wait()
+	c.closeOurs()
 	if c.watch != nil {
 		<-c.watch
-		if c.killed {
-			return c.ctx.Err()
-		}
 	}
 	if !c.ProcessState.Success() {
-		return &ExitError{ProcessState: c.ProcessState}
+		return &ExitError{ProcessState: c.ProcessState, cause: c.cause}
+	}
+	if c.cause != nil {
+		return c.cause
 	}
 	return c.copied
 }
