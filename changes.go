@@ -3,10 +3,12 @@ package sysemu
 import (
 	"archive/tar"
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/sysemu/sysemu/internal/fs/overlay"
@@ -67,7 +69,8 @@ func (m *Machine) Changes() ([]Change, error) {
 // ExportChanges writes what programs have changed as a tar archive: a layer as
 // images of the OCI have it, which put over what the machine began with makes
 // what programs see. What was removed is a file ".wh.NAME", and a directory
-// that replaced another has a file ".wh..wh..opq" in it. Sockets are left out.
+// that replaced another has a file ".wh..wh..opq" in it. Sockets are left out;
+// a file whose name begins with ".wh." is an error, for layers cannot have it.
 // The archive is of one moment only if no program changes anything meanwhile.
 func (m *Machine) ExportChanges(w io.Writer) error {
 	return m.k.Visit(func(ctx vfs.Context, _ vfs.At) error {
@@ -131,6 +134,9 @@ func exportItem(ctx vfs.Context, tw *tar.Writer, i *overlay.Item) error {
 		return tw.WriteHeader(&tar.Header{Name: dir + whiteoutPrefix + base, Typeflag: tar.TypeReg, Mode: 0o600, Format: tar.FormatPAX})
 	case overlay.Opaque:
 		return tw.WriteHeader(&tar.Header{Name: i.Path + "/" + opaqueName, Typeflag: tar.TypeReg, Mode: 0o600, Format: tar.FormatPAX})
+	}
+	if strings.HasPrefix(path.Base(i.Path), whiteoutPrefix) {
+		return &fs.PathError{Op: "export", Path: "/" + i.Path, Err: errors.New("the name of a file that layers have as a mark only")}
 	}
 	a := &i.Attr
 	h := &tar.Header{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/sysemu/sysemu"
 	"github.com/sysemu/sysemu/fsys"
+	"github.com/sysemu/sysemu/fsys/tarfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -233,6 +235,65 @@ func TestExportChanges(t *testing.T) {
 	full := errors.New("full")
 	if err := m.ExportChanges(failing{full}); !errors.Is(err, full) {
 		t.Errorf("a writer that fails: %v", err)
+	}
+	// So is a name that would be taken for a mark.
+	if err := m.Command("/bin/busybox", "touch", "/etc/.wh.c").Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.ExportChanges(io.Discard); err == nil || !strings.Contains(err.Error(), "/etc/.wh.c") {
+		t.Errorf("a file that is named like a mark: %v", err)
+	}
+}
+
+// more is harder to tell in a layer: names that come back as something else,
+// moves of what was moved, links to files of the lower tree.
+const more = `set -e
+mv /keep /new/keep; mkdir /keep; echo k > /keep/y; mv /renamed /new/keep/again; ln -s nowhere /etc/b; ln -s keep /moved; echo l > /lost
+ln /bin/busybox /bin/busier; ln /etc/large /etc/kind/large; rm /emptied/u; rmdir /emptied; mkdir -p /emptied/v; chmod 1700 /emptied
+rm /new/keep/again/w; mkdir /new/keep/again/w; touch /.wh; mkdir -p "/a b/c"; echo > "/a b/c/$(printf 'new\\nline')"; chmod 700 /etc
+`
+
+// TestLayer exports what programs changed, and puts that over what they began
+// with: it is the same tree.
+func TestLayer(t *testing.T) {
+	root := smallRoot(t)
+	name := filepath.Join(t.TempDir(), "lower.tar")
+	if out, err := exec.Command("tar", "--format=posix", "-C", root, "-cf", name, ".").CombinedOutput(); err != nil {
+		t.Fatalf("tar: %s, %v", out, err)
+	}
+	lower, err := tarfs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lower.Close()
+	for what, begin := range map[string]sysemu.Option{"a directory": sysemu.WithRoot(root), "an archive": sysemu.WithRootFS(lower)} {
+		m := newSmall(t, begin)
+		changeAll(t, m)
+		cmd := m.Command("/bin/sh", "-c", more)
+		cmd.Env = []string{"PATH=/bin"}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s, %v", out, err)
+		}
+		layer := filepath.Join(t.TempDir(), "layer.tar")
+		f, err := os.Create(layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(m.ExportChanges(f), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		both, err := tarfs.Open(name, layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer both.Close()
+		want := describe(t, m.FS())
+		differTree(t, "over "+what, describe(t, both), want)
+		again := newSmall(t, sysemu.WithRootFS(both))
+		differTree(t, "over "+what+", in a machine", describe(t, again.FS()), want)
+		if list, err := again.Changes(); err != nil || len(list) > 0 {
+			t.Errorf("changes of what nobody changed: %v, %v", list, err)
+		}
 	}
 }
 
