@@ -71,6 +71,7 @@ type options struct {
 	off        bool
 	clock      Clock
 	seed       *uint64
+	crash      bool          // the machine can lose what is not synced
 	patience   time.Duration // with handlers, of Close; 0: the kernel's
 }
 
@@ -165,7 +166,7 @@ func New(opts ...Option) (*Machine, error) {
 	cfg := kernel.Config{
 		Files: o.files,
 		CPUs:  o.cpus, Hostname: o.hostname, Memory: o.memory, PIDs: o.pids, Report: o.log, PtraceRule: kernel.PtraceRule(o.rule),
-		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c, Seed: o.seed, Patience: o.patience,
+		Root: o.makeRoot, Setup: o.setup, Observe: o.observe, Clock: o.clock.c, Seed: o.seed, Patience: o.patience, Journal: o.crash,
 	}
 	if len(o.middleware) > 0 {
 		cfg.Handler = func(inner kernel.Handler) kernel.Handler { return wrap(inner, o.middleware) }

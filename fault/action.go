@@ -76,6 +76,8 @@ const (
 	tear
 	limitSpace
 	jumpClock
+	loseSync
+	crashNow
 	custom
 )
 
@@ -86,7 +88,8 @@ var kindNames = [...]struct {
 }{
 	nothing: {"nothing", false}, setErrno: {"error", true}, setResult: {"retval", true}, replaceCall: {"syscall", false}, raise: {"signal", false},
 	delayEnter: {"delay_enter", false}, delayExit: {"delay_exit", false}, pokeEnter: {"poke_enter", false}, pokeExit: {"poke_exit", false},
-	shorten: {"short", true}, tear: {"torn", true}, limitSpace: {"space", true}, jumpClock: {"clock", false}, custom: {"func", false},
+	shorten: {"short", true}, tear: {"torn", true}, limitSpace: {"space", true}, jumpClock: {"clock", false},
+	loseSync: {"lost", true}, crashNow: {"crash", true}, custom: {"func", false},
 }
 
 func (a Action) name() string { return kindNames[a.kind].name }
@@ -134,6 +137,14 @@ func Space(n int64) Action { return Action{kind: limitSpace, size: Bytes(n)} }
 // they can tell it by. The monotonic clocks go on as they were. It takes a machine whose clock can be set: see
 // [Injector.Options].
 func Clock(d time.Duration) Action { return Action{kind: jumpClock, wait: d} }
+
+// Lost has a sync lie: fsync, fdatasync, syncfs, sync, sync_file_range and msync succeed, and make nothing durable. It does
+// nothing to other calls, nor on a descriptor that is not open.
+func Lost() Action { return Action{kind: loseSync} }
+
+// Crash undoes, before the call is made, what has been written to regular files since they were last synced, and kills the
+// calling process, as [sysemu.Call.Crash] does. It takes a machine that can: see [Injector.Options].
+func Crash() Action { return Action{kind: crashNow} }
 
 // Func is any other fault: f serves the call in place of next, or with it.
 func Func(f func(c *sysemu.Call, next sysemu.Handler) (uint64, error)) Action {

@@ -62,6 +62,16 @@ func (a Action) plan(s *shot) (step, bool) {
 			}
 			return rest.ServeCall(s.c)
 		}, true
+	case loseSync:
+		return a.planLost(s)
+	case crashNow:
+		return func(s *shot, rest sysemu.Handler) (uint64, error) {
+			if s.c.Crash() != nil {
+				return rest.ServeCall(s.c)
+			}
+			s.note(a)
+			return 0, unix.EINTR // which nobody sees
+		}, true
 	case custom:
 		return func(s *shot, rest sysemu.Handler) (uint64, error) { return a.do(s.c, rest) }, true
 	}

@@ -95,6 +95,9 @@ func scratch(t *testing.T) string {
 
 // TestStrace runs the same programs with the same injections under Debian's strace.
 func TestStrace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many runs of programs, each twice")
+	}
 	strace := need(t, "strace")
 	for _, c := range []struct{ inject, program string }{
 		{"write:error=ENOSPC", "cat a.txt"},

@@ -88,20 +88,28 @@ func (in *Injector) Middleware(next sysemu.Handler) sysemu.Handler {
 	})
 }
 
-// Options are what a machine needs for the faults: the middleware, and for jumps of its clock one that can be set, as the
-// host's but for that. A later option for the clock takes its place.
+// Options are what a machine needs for the faults: the middleware; for a crash, that it can; and for jumps of its clock one
+// that can be set, as the host's but for that. A later option for the clock takes its place.
 func (in *Injector) Options() []sysemu.Option {
 	opts := []sysemu.Option{sysemu.WithMiddleware(in.Middleware)}
 	if in.JumpsClock() {
 		opts = append(opts, sysemu.WithClock(sysemu.OffsetClock(0)))
 	}
+	if in.Crashes() {
+		opts = append(opts, sysemu.WithCrash())
+	}
 	return opts
 }
 
 // JumpsClock reports whether there is a rule that has the machine's clock jump.
-func (in *Injector) JumpsClock() bool {
+func (in *Injector) JumpsClock() bool { return in.has(jumpClock) }
+
+// Crashes reports whether there is a rule that has the machine crash.
+func (in *Injector) Crashes() bool { return in.has(crashNow) }
+
+func (in *Injector) has(k kind) bool {
 	return slices.ContainsFunc(in.rules, func(r *compiled) bool {
-		return slices.ContainsFunc(r.do, func(a Action) bool { return a.kind == jumpClock })
+		return slices.ContainsFunc(r.do, func(a Action) bool { return a.kind == k })
 	})
 }
 
@@ -263,7 +271,7 @@ func (in *Injector) apply(s *shot, actions []Action, rest sysemu.Handler) (uint6
 	for _, a := range actions {
 		if st, ok := a.plan(s); ok {
 			steps = append(steps, st)
-			if a.kind != limitSpace && a.kind != jumpClock { // which is seen when it is done
+			if a.kind != limitSpace && a.kind != jumpClock && a.kind != crashNow { // which is seen when it is done
 				s.note(a)
 			}
 		}

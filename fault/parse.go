@@ -59,7 +59,8 @@ func (i item) cut(sep string) (before, after item, ok bool) {
 //
 // SET are system calls as strace's -e trace= takes them, and what strace has for -e inject= and -e fault= are items:
 // error=, retval=, signal=, syscall=, delay_enter=, delay_exit=, poke_enter=, poke_exit= and when=. Further conditions are
-// path=, fd=, arg.NAME=, arg1= to arg6=, pid=, tid=, comm=, code=, per=, prob= and seed=; further actions short=, torn=, space= and clock=. A
+// path=, fd=, arg.NAME=, arg1= to arg6=, pid=, tid=, comm=, code=, per=, prob= and seed=; further actions short=, torn=, space=, clock=, lost
+// and crash. A
 // value in double quotes may have colons in it. docs/faults.md tells of each.
 //
 // Without an action the call fails with ENOSYS, except after inject=. The error is an [*Error].
@@ -106,7 +107,9 @@ func parse(text string) (*Rule, *Error) {
 			return nil, it.fail("an action or a condition is missing")
 		case p.parse == nil:
 			return nil, it.fail("no such action or condition: %q", key.s)
-		case !ok:
+		case ok && p.bare:
+			return nil, v.fail("%s has no value", key.s)
+		case !ok && !p.bare:
 			return nil, item{"", it.at + len(it.s)}.fail("%s has a value: %s=…", key.s, key.s)
 		case seen[key.s] && !p.again:
 			return nil, it.fail("%s is there twice", key.s)
@@ -188,35 +191,43 @@ func (i item) unquote() (item, *Error) {
 type parser struct {
 	field string // of Rule
 	again bool   // there may be several
+	bare  bool   // it has no value
 	parse func(r *Rule, v item) *Error
 }
 
 // action is the parser of an action.
 func action(f func(v item) (Action, *Error)) parser {
-	return parser{"Do", false, func(r *Rule, v item) *Error {
+	return parser{"Do", false, false, func(r *Rule, v item) *Error {
 		a, err := f(v)
 		r.Do = append(r.Do, a)
 		return err
 	}}
 }
 
+// bare is the parser of an action without a value.
+func bare(a Action) parser {
+	p := action(func(item) (Action, *Error) { return a, nil })
+	p.bare = true
+	return p
+}
+
 var parsers map[string]parser
 
 func init() {
 	parsers = map[string]parser{
-		"path": {"Path", false, func(r *Rule, v item) *Error { return text(v, &r.Path) }},
-		"comm": {"Comm", false, func(r *Rule, v item) *Error { return text(v, &r.Comm) }},
-		"code": {"Code", false, func(r *Rule, v item) *Error { return text(v, &r.Code) }},
-		"pid":  {"PID", false, func(r *Rule, v item) *Error { return number(v, &r.PID, 1, 1<<31-1) }},
-		"tid":  {"TID", false, func(r *Rule, v item) *Error { return number(v, &r.TID, 1, 1<<31-1) }},
-		"fd": {"Args", true, func(r *Rule, v item) *Error {
+		"path": {"Path", false, false, func(r *Rule, v item) *Error { return text(v, &r.Path) }},
+		"comm": {"Comm", false, false, func(r *Rule, v item) *Error { return text(v, &r.Comm) }},
+		"code": {"Code", false, false, func(r *Rule, v item) *Error { return text(v, &r.Code) }},
+		"pid":  {"PID", false, false, func(r *Rule, v item) *Error { return number(v, &r.PID, 1, 1<<31-1) }},
+		"tid":  {"TID", false, false, func(r *Rule, v item) *Error { return number(v, &r.TID, 1, 1<<31-1) }},
+		"fd": {"Args", true, false, func(r *Rule, v item) *Error {
 			r.Args = append(r.Args, Arg{"fd", "=", v.s})
 			return nil
 		}},
-		"when": {"When", true, parseWhen},
-		"per":  {"Per", false, parsePer},
-		"prob": {"Prob", false, parseProb},
-		"seed": {"Seed", false, parseSeed},
+		"when": {"When", true, false, parseWhen},
+		"per":  {"Per", false, false, parsePer},
+		"prob": {"Prob", false, false, parseProb},
+		"seed": {"Seed", false, false, parseSeed},
 
 		"error":       action(parseError),
 		"retval":      action(parseRetval),
@@ -230,6 +241,8 @@ func init() {
 		"clock":       action(parseClock),
 		"short":       action(func(v item) (Action, *Error) { s, err := size(v); return Short(s), err }),
 		"torn":        action(parseTorn),
+		"lost":        bare(Lost()),
+		"crash":       bare(Crash()),
 		"space": action(func(v item) (Action, *Error) {
 			n, err := parseSize(v.s)
 			if err != nil {

@@ -31,6 +31,8 @@ func TestParse(t *testing.T) {
 		"write:torn=1K..75%":            {Calls: "write", Do: []Action{Torn(Bytes(1024), Part(.75))}},
 		"write:clock=-90m:when=2":       {Calls: "write", Do: []Action{Clock(-90 * time.Minute)}, When: Once(2)},
 		"write:clock=+36h":              {Calls: "write", Do: []Action{Clock(36 * time.Hour)}},
+		"fsync,fdatasync:lost:when=2+":  {Calls: "fsync,fdatasync", Do: []Action{Lost()}, When: When{2, 0, 1}},
+		"write:crash:when=3":            {Calls: "write", Do: []Action{Crash()}, When: Once(3)},
 		"write:space=1M":                {Calls: "write", Do: []Action{Space(1 << 20)}},
 		"read:arg3<0x20":                {Calls: "read", Args: []Arg{{"arg3", "<", "0x20"}}},
 		"kill:arg.sig=SIGTERM":          {Calls: "kill", Args: []Arg{{"sig", "=", "SIGTERM"}}},

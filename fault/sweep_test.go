@@ -49,6 +49,9 @@ func verdicts(r *fault.Report) (list []string) {
 }
 
 func TestSweep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many machines")
+	}
 	for _, c := range []struct {
 		mode, calls string
 		want        []string

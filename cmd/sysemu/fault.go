@@ -35,7 +35,11 @@ func (f *faultFlags) faultOptions(hasClock bool) ([]sysemu.Option, error) {
 		return nil, err
 	}
 	if hasClock {
-		return []sysemu.Option{sysemu.WithMiddleware(f.faults.Middleware)}, nil
+		opts := []sysemu.Option{sysemu.WithMiddleware(f.faults.Middleware)}
+		if f.faults.Crashes() {
+			opts = append(opts, sysemu.WithCrash())
+		}
+		return opts, nil
 	}
 	return f.faults.Options(), nil
 }

@@ -44,6 +44,7 @@ type Config struct {
 	PtraceRule PtraceRule
 	Patience   time.Duration                          // how long Close waits for handlers; 0 = 5 s
 	Setup      func(k *Kernel, ctx vfs.Context) error // runs once, when the root is mounted, before any task
+	Journal    bool                                   // keep what writes replace until it is synced, for Crash
 	Observe    func(*Event)                           // told of events, under the kernel lock: it must not block or call back; nil = nobody
 }
 
@@ -80,7 +81,8 @@ type Kernel struct {
 	ram                      ram
 	corePattern, coreUsesPID *string // /proc/sys/kernel/core_pattern, core_uses_pid
 
-	memfds *tmpfs.FS // of memfds and shared memory; nil until there is one
+	journal *vfs.Journal // what is not synced; nil: that is of no interest
+	memfds  *tmpfs.FS    // of memfds and shared memory; nil until there is one
 
 	devices      devfs.Table
 	terminals    *tty.FS              // nil until MountStandard
@@ -145,6 +147,9 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	if k.ownTime() {
 		k.hw.HideTime()
+	}
+	if cfg.Journal {
+		k.journal = vfs.NewJournal()
 	}
 	k.pids.init(cfg.PIDs)
 	k.setRAM()
@@ -235,6 +240,7 @@ func (k *Kernel) unmountAll() {
 		return
 	}
 	k.forgetAll()
+	k.journal.Sync(nil)
 	k.net.Collect(k.boot)
 	if k.boot.fs.root.Valid() {
 		k.boot.fs.release()

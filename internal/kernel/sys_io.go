@@ -28,8 +28,8 @@ func init() {
 		"lseek":           r3(sysLseek),
 		"fsync":           e1(func(t *Task, fd FD) error { return t.sync(fd, false) }),
 		"fdatasync":       e1(func(t *Task, fd FD) error { return t.sync(fd, true) }),
-		"sync":            e0(func(t *Task) error { return nil }),
-		"syncfs":          e1(func(t *Task, fd FD) error { return t.sync(fd, false) }),
+		"sync":            e0(func(t *Task) error { t.k.journal.Sync(nil); return nil }),
+		"syncfs":          e1(sysSyncfs),
 		"sync_file_range": e4(sysSyncFileRange),
 		"readahead":       e3(sysReadahead),
 		"fadvise64":       e4(sysFadvise),
@@ -431,6 +431,9 @@ func appendv[V iovecs](t *Task, fd FD, vec Ptr[V], n uint64, off int64) (uint64,
 	if !f.CanWrite() {
 		return 0, unix.EBADF
 	}
+	if err := vfs.Changing(t, f.Path, f.Inode, 0, 0); err != nil {
+		return 0, err
+	}
 	done, err := t.writeFrom(v, 0, func(p []byte, _ int64) (int, error) {
 		k, end, err := a.Append(t, f, p)
 		if off == -1 && k > 0 {
@@ -452,6 +455,15 @@ func sysLseek(t *Task, fd FD, off int64, whence int32) (int64, error) {
 
 func (t *Task) sync(fd FD, dataOnly bool) error {
 	return t.withFile(fd, func(f *vfs.File) error { return f.Sync(t, dataOnly) })
+}
+
+func sysSyncfs(t *Task, fd FD) error {
+	return t.withFile(fd, func(f *vfs.File) error {
+		if m := f.Path.Mount; m != nil {
+			t.k.journal.Sync(m.FS())
+		}
+		return f.Sync(t, false)
+	})
 }
 
 func sysFadvise(t *Task, fd FD, off, n int64, advice int32) error {

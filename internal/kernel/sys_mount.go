@@ -240,6 +240,7 @@ func sysUmount2(t *Task, target Str, flags int32) error {
 	if err := vfs.MayUse(t, at, vfs.UseWrite|vfs.UseTree); err != nil {
 		return err
 	}
+	t.k.journal.Sync(at.Mount.FS())
 	return t.mountNamespace().Unmount(at, int(flags))
 }
 

@@ -251,7 +251,7 @@ func Truncate(ctx Context, at At, name string, size int64) error {
 	if p.Dentry.extra != nil && p.Dentry.extra.writers < 0 {
 		return unix.ETXTBSY
 	}
-	return truncate(ctx, p.Dentry, p.Inode(), size)
+	return truncate(ctx, p, p.Dentry, p.Inode(), size)
 }
 
 // Truncate is ftruncate(2).
@@ -265,11 +265,11 @@ func (f *File) Truncate(ctx Context, size int64) error {
 	if !f.CanWrite() || f.kind != unix.S_IFREG || f.Flags&OLargefile == 0 && size > maxSmall {
 		return unix.EINVAL
 	}
-	return truncate(ctx, f.Path.Dentry, f.Inode, size)
+	return truncate(ctx, f.Path, f.Path.Dentry, f.Inode, size)
 }
 
 // truncate changes the size; the watches are told through d unless it is nil.
-func truncate(ctx Context, d *Dentry, ino Inode, size int64) error {
+func truncate(ctx Context, p Path, d *Dentry, ino Inode, size int64) error {
 	if uint64(size) > ctx.FileSizeLimit() {
 		a, err := ino.Attr(ctx)
 		if err != nil {
@@ -286,6 +286,9 @@ func truncate(ctx Context, d *Dentry, ino Inode, size int64) error {
 	}
 	if m := DropPrivileges(ctx.Cred(), mode); m != mode {
 		set, a.Mode = set|SetMode, m
+	}
+	if err := Changing(ctx, p, ino, size, math.MaxInt64); err != nil {
+		return err
 	}
 	return setAttr(ctx, d, ino, set, a, unix.IN_MODIFY)
 }

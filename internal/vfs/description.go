@@ -379,6 +379,10 @@ func (f *File) writeAt(ctx Context, w Writer, p []byte, off int64, appends bool)
 	}
 	if appends {
 		if a, ok := w.(Appender); ok {
+			if err := Changing(ctx, f.Path, f.Inode, 0, 0); err != nil {
+				return 0, off, err
+			}
+			defer f.wrote(ctx)
 			return a.Append(ctx, f, p)
 		}
 	}
@@ -388,8 +392,21 @@ func (f *File) writeAt(ctx Context, w Writer, p []byte, off int64, appends bool)
 		}
 		p = p[:math.MaxInt64-off]
 	}
+	if f.kind == unix.S_IFREG {
+		if err := Changing(ctx, f.Path, f.Inode, off, int64(len(p))); err != nil {
+			return 0, off, err
+		}
+		defer f.wrote(ctx)
+	}
 	n, err = w.Write(ctx, f, p, off)
 	return n, off + int64(n), err
+}
+
+// wrote ends a write to a regular file: with O_SYNC or O_DSYNC it is synced.
+func (f *File) wrote(ctx Context) {
+	if f.Flags&unix.O_DSYNC != 0 {
+		synced(ctx, f.Inode)
+	}
 }
 
 // Pwrite is pwrite(2). As on Linux it appends when O_APPEND is set.
@@ -515,6 +532,7 @@ func (f *File) Sync(ctx Context, dataOnly bool) error {
 	if f.IsPath() {
 		return unix.EBADF
 	}
+	synced(ctx, f.Inode)
 	if s, ok := f.Impl.(Syncer); ok {
 		return s.Sync(ctx, f, dataOnly)
 	}
@@ -555,6 +573,9 @@ func (f *File) Allocate(ctx Context, mode uint32, off, n int64) error {
 		if err := q.Allocating(n); err != nil {
 			return err
 		}
+	}
+	if err := Changing(ctx, f.Path, f.Inode, off, math.MaxInt64); err != nil {
+		return err
 	}
 	if err := a.Allocate(ctx, f, mode, off, n); err != nil {
 		return err

@@ -199,7 +199,7 @@ func openPath(ctx Context, at At, p Path, flags int) (*File, error) {
 	}
 	cut := flags&unix.O_TRUNC != 0 && p.Kind() == unix.S_IFREG
 	if cut {
-		if err := truncate(ctx, nil, ino, 0); err != nil {
+		if err := truncate(ctx, p, nil, ino, 0); err != nil {
 			return nil, err
 		}
 	}
