@@ -29,23 +29,6 @@ func (f HandlerFunc) ServeCall(c *Call) (uint64, error) { return f(c) }
 // Middleware puts a layer around a handler.
 type Middleware func(next Handler) Handler
 
-// Only applies mw to the named calls; all others go straight on.
-func Only(mw Middleware, names ...string) Middleware {
-	set := make(map[string]bool, len(names))
-	for _, n := range names {
-		set[n] = true
-	}
-	return func(next Handler) Handler {
-		inner := mw(next)
-		return HandlerFunc(func(c *Call) (uint64, error) {
-			if set[c.Name()] {
-				return inner.ServeCall(c)
-			}
-			return next.ServeCall(c)
-		})
-	}
-}
-
 // Call is a system call that a program has made, in a machine or natively. Its
 // arguments are to be had as they were in their registers, by Arg, and decoded,
 // by Args, Path, Buffer and [Value]; SetArg and SetValue change them for the
@@ -140,9 +123,18 @@ func layers(h Handler, mw []Middleware) Handler {
 
 // wrap makes a kernel's handler of middleware around its own.
 func wrap(inner kernel.Handler, mw []Middleware) kernel.Handler {
-	own := HandlerFunc(func(c *Call) (uint64, error) { return inner.ServeCall(c.c) })
-	return outer{layers(own, mw)}
+	h := layers(&innermost{func(c *Call) (uint64, error) { return inner.ServeCall(c.c) }}, mw)
+	set := selected(h)
+	if set == nil {
+		return outer{h}
+	}
+	return selective{outer{h}, set}
 }
+
+// innermost is the handler around which layers are put.
+type innermost struct{ serve HandlerFunc }
+
+func (i *innermost) ServeCall(c *Call) (uint64, error) { return i.serve(c) }
 
 type outer struct{ h Handler }
 
@@ -153,3 +145,12 @@ func (o outer) ServeCall(c *kernel.Call) (uint64, error) {
 	m.call = Call{&m.c, m}
 	return o.h.ServeCall(&m.call)
 }
+
+// selective is an outer whose layers have only the calls of a set.
+type selective struct {
+	outer
+	set *callSet
+}
+
+// Handles implements kernel.Selective.
+func (s selective) Handles(arch abi.Arch, nr int) bool { return s.set.has(arch, nr) }

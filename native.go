@@ -92,8 +92,8 @@ func nativeConfig(opts []Option) (native.Config, error) {
 	}
 	if mw := o.middleware; len(mw) > 0 {
 		c.Handler = func(host native.Handler) native.Handler {
-			own := HandlerFunc(func(c *Call) (uint64, error) { return host.ServeCall(c.program.(*native.Call)) })
-			return outerNative{layers(own, mw)}
+			h := layers(&innermost{func(c *Call) (uint64, error) { return host.ServeCall(c.program.(*native.Call)) }}, mw)
+			return outerNative{h, host, selected(h)}
 		}
 	}
 	o.mode, o.off, o.log, o.middleware = 0, false, nil, nil
@@ -103,9 +103,16 @@ func nativeConfig(opts []Option) (native.Config, error) {
 	return c, nil
 }
 
-type outerNative struct{ h Handler }
+type outerNative struct {
+	h    Handler
+	host native.Handler
+	set  *callSet // the calls that are not for the host at once; nil: all
+}
 
 func (o outerNative) ServeCall(c *native.Call) (uint64, error) {
+	if o.set != nil && !o.set.has(c.Arch, c.Call.Nr) {
+		return o.host.ServeCall(c)
+	}
 	return o.h.ServeCall(&Call{&c.Call, c})
 }
 

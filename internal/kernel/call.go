@@ -16,6 +16,13 @@ type Handler interface {
 	ServeCall(c *Call) (uint64, error)
 }
 
+// Selective is a Handler of which it is known which calls it would pass on to
+// the kernel's own untouched: for those it is not asked.
+type Selective interface {
+	Handler
+	Handles(arch abi.Arch, nr int) bool
+}
+
 // Call is a system call in progress.
 type Call struct {
 	Task *Task

@@ -53,7 +53,7 @@ func (c *Call) decode() {
 func (t *Task) run(c *Call) {
 	var v uint64
 	var err error
-	if h := t.k.handler; h == nil {
+	if h := t.k.handler; h == nil || t.k.selective != nil && !t.k.selective.Handles(c.Arch, c.Nr) {
 		v, err = t.serve(c)
 	} else {
 		t.beginHandling()

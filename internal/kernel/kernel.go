@@ -101,7 +101,8 @@ type Kernel struct {
 	xstate    *sigframe.CPU // the extended state guests have; nil until a signal needs it
 	buffers   [][]byte      // scratch memory of calls, each of chunk bytes
 
-	handler     Handler // nil: the table, called directly
+	handler     Handler   // nil: the table, called directly
+	selective   Selective // handler, if it is one
 	unsupported map[string]int
 	serving     *Task // whose kernel code runs, while there is an observer; nil: nobody's
 }
@@ -164,6 +165,7 @@ func New(cfg Config) (*Kernel, error) {
 	k.keepAll = vfs.OnForget(k.hw.Forget)
 	if cfg.Handler != nil {
 		k.handler = cfg.Handler(tableHandler{})
+		k.selective, _ = k.handler.(Selective)
 	}
 	if err := k.startCPUs(); err != nil {
 		k.Close()
