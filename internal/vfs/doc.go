@@ -23,6 +23,8 @@
 //     ReadDir, Sync, Allocate, and the f-calls beside those above.
 //   - fdtable.go: FDTable, descriptors; lock.go: file locks; notify.go: Extra
 //     and Watch, what inotify hangs on; pathname.go: PathName and Getcwd.
+//   - journal.go: Journal, what changes to files have replaced until they are
+//     synced; only the Context of a machine that can crash has one.
 //
 // # References
 //
