@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -65,7 +66,7 @@ func benchmarks() []benchmark {
 			return []string{"node", "-e", "console.log('hello')"}
 		}),
 	}
-	return append(list, tracedBenchmarks()...)
+	return slices.Concat(list, tracedBenchmarks(), middlewareBenchmarks())
 }
 
 func both(f, g prepare) prepare {

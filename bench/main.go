@@ -47,6 +47,13 @@ func (p *peerFlags) Set(s string) error {
 }
 
 func main() {
+	if len(os.Args) > 2 && os.Args[1] == machineRole {
+		if err := machineWith(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var (
 		others   peerFlags
 		only     = flag.String("only", "", "run only benchmarks whose name matches this `regexp`")
