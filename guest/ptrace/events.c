@@ -227,6 +227,7 @@ PROBE(exec_unasked)
 		begin("exec unasked", spin, PTRACE_O_TRACESYSGOOD);
 		if (!seized) {
 			must(trace(PTRACE_DETACH, T.pid, 0, 0));
+			spinning(T.pid);
 			must(trace(PTRACE_ATTACH, T.pid, 0, 0));
 			waited(&T);
 			show(&T);

@@ -512,6 +512,24 @@ static void asleep(pid_t pid)
 	}
 }
 
+// spinning waits until a process that is not stopped has run its own code for a while: then it is out of the call.
+static void spinning(pid_t pid)
+{
+	char name[32], stat[256];
+	long first = -1, ticks = 0;
+	sprintf(name, "/proc/%d/stat", pid);
+	while (first < 0 || ticks <= first) {
+		int fd = must(open(name, O_RDONLY));
+		ssize_t n = must(read(fd, stat, sizeof stat - 1));
+		close(fd);
+		stat[n] = 0;
+		char *state = strrchr(stat, ')');
+		if (state && sscanf(state + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld", &ticks) == 1 && first < 0)
+			first = ticks;
+		sched_yield();
+	}
+}
+
 // begin starts a scenario: a new tracee, seized and stopped, at a label.
 static void begin(const char *name, char *label, unsigned options)
 {
