@@ -43,9 +43,9 @@ func (c *Call) Comm() (name string) {
 // call has ended. What a program could change meanwhile is so decided by its handler.
 func (c *Call) Lend(p []byte) (addr uint64, err error) { return c.program.Lend(p) }
 
-// Delay has the calling thread sleep for d on the machine's clock, or the host's for native programs, while other threads run.
-// No signal ends it, only the thread's end: the error says so. It is for the handler to call, on its own
-// goroutine.
+// Delay has the calling thread sleep for d on the machine's clock, while other threads run; of a native program on the host's,
+// and its other threads' calls wait too, so that [Call.Sleep] is better there. No signal ends it, only the thread's end: the
+// error says so. It is for the handler to call, on its own goroutine.
 func (c *Call) Delay(d time.Duration) error {
 	if c.Native() {
 		time.Sleep(d)
